@@ -1,0 +1,1 @@
+//! Wire types, routes' contract and the typed client.

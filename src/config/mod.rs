@@ -1,0 +1,1 @@
+//! Files in a home become validated instance specs.

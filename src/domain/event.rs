@@ -1,0 +1,146 @@
+//! The event feed: a closed list of what can happen.
+
+use std::fmt;
+
+use super::instance::InstanceName;
+
+/// How loudly an event speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// A state changed.
+    Info,
+    /// We recovered.
+    Warning,
+    /// A person must act.
+    Error,
+}
+
+/// Every kind of event there is; the word is what `--type` filters by.
+// A new kind also needs a row in `EventType::NAMES`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum EventType {
+    OwnerStarted,
+    OwnerStopped,
+    Starting,
+    Started,
+    StartFailed,
+    Stopping,
+    Stopped,
+    Crashed,
+    RestartScheduled,
+    GaveUp,
+    Adopted,
+    Reattached,
+    Recovered,
+    HealthChanged,
+    ConfigChanged,
+    ConfigBroken,
+    OrphanFound,
+    OrphanStopped,
+    PortTaken,
+    LogDropped,
+    DatabaseDegraded,
+    DatabaseRecovered,
+    Reconciled,
+}
+
+/// Something that happened, ready to be stored and shown.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Event {
+    /// Rising number in the order of happening; 0 until the store gives it one.
+    pub id: i64,
+    /// Unix seconds.
+    pub at: f64,
+    pub instance: Option<InstanceName>,
+    pub level: Level,
+    pub kind: EventType,
+    pub message: String,
+}
+
+impl Level {
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Info => "info",
+            Self::Warning => "warning",
+            Self::Error => "error",
+        }
+    }
+
+    #[must_use]
+    pub fn parse(word: &str) -> Option<Self> {
+        [Self::Info, Self::Warning, Self::Error]
+            .into_iter()
+            .find(|level| level.as_str() == word)
+    }
+}
+
+impl EventType {
+    /// Every kind with its word.
+    pub const NAMES: [(Self, &'static str); 23] = [
+        (Self::OwnerStarted, "owner_started"),
+        (Self::OwnerStopped, "owner_stopped"),
+        (Self::Starting, "starting"),
+        (Self::Started, "started"),
+        (Self::StartFailed, "start_failed"),
+        (Self::Stopping, "stopping"),
+        (Self::Stopped, "stopped"),
+        (Self::Crashed, "crashed"),
+        (Self::RestartScheduled, "restart_scheduled"),
+        (Self::GaveUp, "gave_up"),
+        (Self::Adopted, "adopted"),
+        (Self::Reattached, "reattached"),
+        (Self::Recovered, "recovered"),
+        (Self::HealthChanged, "health_changed"),
+        (Self::ConfigChanged, "config_changed"),
+        (Self::ConfigBroken, "config_broken"),
+        (Self::OrphanFound, "orphan_found"),
+        (Self::OrphanStopped, "orphan_stopped"),
+        (Self::PortTaken, "port_taken"),
+        (Self::LogDropped, "log_dropped"),
+        (Self::DatabaseDegraded, "database_degraded"),
+        (Self::DatabaseRecovered, "database_recovered"),
+        (Self::Reconciled, "reconciled"),
+    ];
+
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        Self::NAMES
+            .iter()
+            .find(|(kind, _)| *kind == self)
+            .map_or("unknown", |(_, word)| word)
+    }
+
+    #[must_use]
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::NAMES
+            .iter()
+            .find(|(_, name)| *name == word)
+            .map(|(kind, _)| *kind)
+    }
+}
+
+impl fmt::Display for EventType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl fmt::Display for Level {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_has_a_word_that_reads_back() {
+        for (kind, word) in EventType::NAMES {
+            assert_eq!(kind.as_str(), word);
+            assert_eq!(EventType::parse(word), Some(kind));
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! What a person wants of an instance, what its process does, and what its probes say.
+
+use std::fmt;
+
+/// What the user wants; survives every restart of the owner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Desired {
+    Running,
+    Stopped,
+}
+
+/// What the process of an instance is doing.
+///
+/// `stopped → starting → running → stopping → stopped`, plus `backoff` (will restart at a known
+/// time) and `failed` (gave up and needs a human).
+// A new status also needs a word in `Status::NAMES`, which the database and the wire use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    Stopped,
+    Starting,
+    Running,
+    Stopping,
+    Backoff,
+    Failed,
+}
+
+/// What the probes say of a running instance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Health {
+    /// Nothing was probed yet, or nothing runs.
+    Unknown,
+    /// The server answers that it is still reading its model.
+    Loading,
+    Healthy,
+    Unhealthy,
+    /// The server answers, but wrongly.
+    Error,
+}
+
+impl Desired {
+    const NAMES: [(Self, &'static str); 2] =
+        [(Self::Running, "running"), (Self::Stopped, "stopped")];
+}
+
+impl Status {
+    const NAMES: [(Self, &'static str); 6] = [
+        (Self::Stopped, "stopped"),
+        (Self::Starting, "starting"),
+        (Self::Running, "running"),
+        (Self::Stopping, "stopping"),
+        (Self::Backoff, "backoff"),
+        (Self::Failed, "failed"),
+    ];
+
+    /// Returns whether a run's process exists or is about to.
+    #[must_use]
+    pub fn is_live(self) -> bool {
+        match self {
+            Self::Starting | Self::Running | Self::Stopping => true,
+            Self::Stopped | Self::Backoff | Self::Failed => false,
+        }
+    }
+}
+
+impl Health {
+    const NAMES: [(Self, &'static str); 5] = [
+        (Self::Unknown, "unknown"),
+        (Self::Loading, "loading"),
+        (Self::Healthy, "healthy"),
+        (Self::Unhealthy, "unhealthy"),
+        (Self::Error, "error"),
+    ];
+}
+
+macro_rules! words {
+    ($type:ty) => {
+        impl $type {
+            /// Returns the word used in the database, on the wire and on the screen.
+            #[must_use]
+            pub fn as_str(self) -> &'static str {
+                Self::NAMES
+                    .iter()
+                    .find(|(value, _)| *value == self)
+                    .map_or("unknown", |(_, word)| word)
+            }
+
+            /// Reads the word back; `None` for a word this version does not know.
+            #[must_use]
+            pub fn parse(word: &str) -> Option<Self> {
+                Self::NAMES
+                    .iter()
+                    .find(|(_, name)| *name == word)
+                    .map(|(value, _)| *value)
+            }
+        }
+
+        impl fmt::Display for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(self.as_str())
+            }
+        }
+    };
+}
+
+words!(Desired);
+words!(Status);
+words!(Health);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_word_reads_back_as_its_value() {
+        for (status, word) in Status::NAMES {
+            assert_eq!(Status::parse(word), Some(status));
+            assert_eq!(status.as_str(), word);
+        }
+        for (health, word) in Health::NAMES {
+            assert_eq!(Health::parse(word), Some(health));
+        }
+        assert_eq!(Desired::parse("running"), Some(Desired::Running));
+        assert_eq!(Status::parse("error"), None);
+    }
+}

@@ -1,0 +1,9 @@
+//! Plain values and pure decisions: no I/O, no clock, no async.
+
+pub mod event;
+pub mod exit;
+pub mod fleet;
+pub mod instance;
+pub mod lifecycle;
+pub mod restart;
+pub mod run;

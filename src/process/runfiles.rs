@@ -1,0 +1,288 @@
+//! The files of a run: what the owner asks of a shim and what the shim reports back.
+//!
+//! `spec.json` is written by the owner; `run.json` and `exit.json` by the shim and by nobody else.
+//! Every file carries the run id, and an `exit.json` counts only for the id in `spec.json`.
+//! All are versioned and additive: unknown keys are ignored, new ones are optional, so a shim
+//! keeps running under a newer owner.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::domain::exit::{ExitStatus, RunExit};
+use crate::domain::run::ProcessId;
+
+/// The version of the files and of the shim's arguments.
+pub const PROTOCOL: u32 = 1;
+
+/// The environment variable that carries a run's random token through its whole tree.
+pub const TOKEN_VARIABLE: &str = "LLAMA_ORCH_ID";
+
+/// The environment variable that carries the run id.
+pub const RUN_VARIABLE: &str = "LLAMA_ORCH_RUN";
+
+/// Where the files of one instance's run are: `<home>/state/runs/<name>/`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunPaths {
+    dir: PathBuf,
+}
+
+/// What to run and where its output goes. Mode 0600: the environment can hold secrets.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SpecFile {
+    pub version: u32,
+    pub run_id: String,
+    pub token: String,
+    pub instance: String,
+    /// Absolute path of the executable.
+    pub program: PathBuf,
+    pub args: Vec<String>,
+    /// The whole environment of the server, token and run id included.
+    pub env: BTreeMap<String, String>,
+    pub cwd: PathBuf,
+    pub stdout: PathBuf,
+    pub stderr: PathBuf,
+    /// Bytes per log file before it is rotated.
+    pub max_size: u64,
+    /// Rotated files kept beside the live one.
+    pub rotation: u32,
+    /// Milliseconds between SIGTERM and SIGKILL.
+    pub grace_ms: u64,
+    pub host: String,
+    pub port: Option<u16>,
+    /// The static fields of the configuration at start, for finding drift.
+    #[serde(default)]
+    pub config: BTreeMap<String, String>,
+}
+
+/// A process as written to disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProcessFile {
+    pub pid: i32,
+    /// Raw `/proc/PID/stat` field 22.
+    pub start: u64,
+}
+
+/// The server process and the executable it was started from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChildFile {
+    pub pid: i32,
+    pub start: u64,
+    pub exe_dev: u64,
+    pub exe_ino: u64,
+}
+
+/// A run that was started; rewritten when it begins to stop or a new shim attaches.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RunFile {
+    pub version: u32,
+    pub run_id: String,
+    pub token: String,
+    pub boot_id: String,
+    pub shim: ProcessFile,
+    pub child: ChildFile,
+    pub port: Option<u16>,
+    /// Unix seconds; for display only.
+    pub started_at: f64,
+    /// Unix seconds of the first stop request.
+    #[serde(default)]
+    pub stopping_since: Option<f64>,
+    /// The writing shim is not the server's parent.
+    #[serde(default)]
+    pub attached: bool,
+    /// Things a person should know of this run, such as logs copied without splice.
+    #[serde(default)]
+    pub notes: Vec<String>,
+}
+
+/// How a run ended.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ExitFile {
+    pub version: u32,
+    pub run_id: String,
+    pub code: Option<i32>,
+    pub signal: Option<i32>,
+    #[serde(default)]
+    pub core: bool,
+    /// Unix seconds.
+    pub started_at: f64,
+    /// Unix seconds.
+    pub ended_at: f64,
+    /// A stop had been asked for.
+    #[serde(default)]
+    pub requested: bool,
+    /// Log bytes that could not be written.
+    #[serde(default)]
+    pub dropped_bytes: u64,
+    /// CPU time of the whole tree.
+    #[serde(default)]
+    pub user_ms: u64,
+    #[serde(default)]
+    pub system_ms: u64,
+    /// Largest resident set of any process of the tree.
+    #[serde(default)]
+    pub max_rss_kib: u64,
+    /// Offsets in the two live log files at the end.
+    #[serde(default)]
+    pub stdout_offset: u64,
+    #[serde(default)]
+    pub stderr_offset: u64,
+}
+
+/// The one line a starting shim reports on its stdout.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ShimReport {
+    /// `run.json` is written and the server runs.
+    Ok,
+    /// Another shim or a surviving tree holds the lock.
+    Busy,
+    /// What was tried, and the error number if the kernel gave one.
+    Error {
+        message: String,
+        errno: Option<i32>,
+        during: ShimPhase,
+    },
+}
+
+/// Where a starting shim failed; `Exec` is the configuration's fault, the rest is ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ShimPhase {
+    Setup,
+    Logs,
+    Exec,
+}
+
+impl RunPaths {
+    #[must_use]
+    pub fn new(dir: PathBuf) -> Self {
+        Self { dir }
+    }
+
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    #[must_use]
+    pub fn spec(&self) -> PathBuf {
+        self.dir.join("spec.json")
+    }
+
+    #[must_use]
+    pub fn run(&self) -> PathBuf {
+        self.dir.join("run.json")
+    }
+
+    #[must_use]
+    pub fn exit(&self) -> PathBuf {
+        self.dir.join("exit.json")
+    }
+
+    /// The right to write the logs; held by one shim.
+    #[must_use]
+    pub fn shim_lock(&self) -> PathBuf {
+        self.dir.join("shim.lock")
+    }
+
+    /// Inherited by the whole tree: while it is held, something of the run lives.
+    #[must_use]
+    pub fn tree_lock(&self) -> PathBuf {
+        self.dir.join("tree.lock")
+    }
+
+    /// What a shim itself had to say on stderr.
+    #[must_use]
+    pub fn shim_err(&self) -> PathBuf {
+        self.dir.join("shim.err")
+    }
+}
+
+impl From<ProcessFile> for ProcessId {
+    fn from(file: ProcessFile) -> Self {
+        Self {
+            pid: file.pid,
+            start_ticks: file.start,
+        }
+    }
+}
+
+impl From<ChildFile> for ProcessId {
+    fn from(file: ChildFile) -> Self {
+        Self {
+            pid: file.pid,
+            start_ticks: file.start,
+        }
+    }
+}
+
+impl ExitFile {
+    /// Returns how the leader ended; `None` when nobody learned it.
+    #[must_use]
+    pub fn status(&self) -> Option<ExitStatus> {
+        match (self.code, self.signal) {
+            (Some(code), _) => Some(ExitStatus::Code(code)),
+            (None, Some(signal)) => Some(ExitStatus::Signal(signal)),
+            (None, None) => None,
+        }
+    }
+}
+
+impl From<ExitFile> for RunExit {
+    fn from(file: ExitFile) -> Self {
+        Self {
+            status: file.status(),
+            core_dumped: file.core,
+            started_at: file.started_at,
+            ended_at: file.ended_at,
+            dropped_bytes: file.dropped_bytes,
+            requested: file.requested,
+        }
+    }
+}
+
+/// Reads a run file; `None` when it does not exist.
+///
+/// # Errors
+///
+/// Returns an error when the file cannot be read or is not what it should be.
+pub fn read<T: DeserializeOwned>(path: &Path) -> io::Result<Option<T>> {
+    match fs::read(path) {
+        Ok(bytes) => serde_json::from_slice(&bytes)
+            .map(Some)
+            .map_err(io::Error::other),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Replaces a run file in one step, mode 0600. Not synced: a reboot ends every run anyway.
+///
+/// # Errors
+///
+/// Returns an error when the folder cannot be written; the old file is then untouched.
+pub fn write<T: Serialize>(path: &Path, value: &T) -> io::Result<()> {
+    let bytes = serde_json::to_vec(value).map_err(io::Error::other)?;
+    let temporary = path.with_extension(format!("tmp{}", std::process::id()));
+    let written = write_new(&temporary, &bytes).and_then(|()| fs::rename(&temporary, path));
+    if written.is_err() {
+        fs::remove_file(&temporary).ok(); // it may never have been created
+    }
+    written
+}
+
+fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file: File = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(path)?;
+    file.write_all(bytes)
+}

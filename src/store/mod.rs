@@ -1,0 +1,1 @@
+//! SQLite behind one handle and one writer thread.
