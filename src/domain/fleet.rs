@@ -2,7 +2,7 @@
 
 use super::exit::ExitStatus;
 use super::instance::InstanceName;
-use super::lifecycle::{Desired, Health, Status};
+use super::lifecycle::{Desired, Failure, Health, Status};
 use super::run::RunId;
 
 /// The fleet at one moment; a higher generation is newer.
@@ -23,6 +23,8 @@ pub struct InstanceRow {
     pub health: Health,
     /// Why it is in this state, when there is something to say.
     pub reason: Option<String>,
+    /// What kind of failure `failed` is.
+    pub failure: Option<Failure>,
     pub run: Option<RunId>,
     pub pid: Option<i32>,
     pub port: Option<u16>,

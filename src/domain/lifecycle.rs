@@ -37,6 +37,33 @@ pub enum Health {
     Error,
 }
 
+/// Why a start failed, as far as a program reading the answer must tell the kinds apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failure {
+    InvalidConfig,
+    PortInUse,
+    ExecutableNotFound,
+    /// A process of an earlier run is still there.
+    Busy,
+    /// This machine could not give what a start needs (descriptors, memory, disk).
+    Resources,
+    /// It ran, ended by itself, and is not restarted any more.
+    Crashed,
+    Other,
+}
+
+impl Failure {
+    const NAMES: [(Self, &'static str); 7] = [
+        (Self::InvalidConfig, "invalid_config"),
+        (Self::PortInUse, "port_in_use"),
+        (Self::ExecutableNotFound, "executable_not_found"),
+        (Self::Busy, "busy"),
+        (Self::Resources, "resources"),
+        (Self::Crashed, "crashed"),
+        (Self::Other, "other"),
+    ];
+}
+
 impl Desired {
     const NAMES: [(Self, &'static str); 2] =
         [(Self::Running, "running"), (Self::Stopped, "stopped")];
@@ -105,6 +132,7 @@ macro_rules! words {
 words!(Desired);
 words!(Status);
 words!(Health);
+words!(Failure);
 
 #[cfg(test)]
 mod tests {

@@ -1,0 +1,321 @@
+//! The one way in which the command line and the dashboard reach a supervisor.
+
+use std::convert::Infallible;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::TokioIo;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tower::ServiceExt as _;
+use tower::util::BoxCloneSyncService;
+
+use super::error::{ErrorBody, ErrorCode};
+use super::wire::{CommandAnswer, EventsBody, FleetBody, InstanceBody, OwnerStatus, StopRequest};
+use super::{LONG_POLL_LIMIT_MS, VERSION, VERSION_HEADER, socket};
+use crate::domain::instance::InstanceName;
+use crate::domain::run::StopMode;
+
+/// An answer larger than this is not one of ours.
+const BODY_LIMIT: usize = 64 << 20;
+
+/// An owner answers at once; only a long poll may take longer.
+const ANSWER_TIME: Duration = Duration::from_secs(10);
+
+/// The owner's router, called without a socket.
+pub type LocalService =
+    BoxCloneSyncService<Request<Full<Bytes>>, Response<axum::body::Body>, Infallible>;
+
+/// A typed client of one supervisor, in this process or behind its socket.
+#[derive(Clone)]
+pub struct Client {
+    transport: Transport,
+}
+
+#[derive(Clone)]
+enum Transport {
+    Local(LocalService),
+    Socket(PathBuf),
+}
+
+/// Why a request has no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// Nobody listens: the home has no owner.
+    #[error("no owner answers on {}", .path.display())]
+    NoOwner { path: PathBuf },
+    #[error("the owner did not answer within {} s", .after.as_secs())]
+    TimedOut { after: Duration },
+    #[error("talk to the owner: {0}")]
+    Transport(String),
+    #[error("the owner speaks another version of the interface ({theirs}, here {VERSION})")]
+    Version { theirs: String },
+    /// The owner's own words.
+    #[error(transparent)]
+    Refused(#[from] ErrorBody),
+}
+
+impl ClientError {
+    /// Returns the code that decides the exit code.
+    #[must_use]
+    pub fn code(&self) -> ErrorCode {
+        match self {
+            Self::Refused(body) => body.code,
+            Self::NoOwner { .. }
+            | Self::TimedOut { .. }
+            | Self::Transport(_)
+            | Self::Version { .. } => ErrorCode::OwnerError,
+        }
+    }
+}
+
+impl Client {
+    /// Makes a client of the supervisor in this process.
+    #[must_use]
+    pub fn local(service: LocalService) -> Self {
+        Self {
+            transport: Transport::Local(service),
+        }
+    }
+
+    /// Makes a client of whoever listens on the socket; connects anew for each request, so it
+    /// outlives a change of owner.
+    #[must_use]
+    pub fn socket(path: &Path) -> Self {
+        Self {
+            transport: Transport::Socket(path.to_owned()),
+        }
+    }
+
+    /// `GET /status`
+    ///
+    /// # Errors
+    ///
+    /// Returns why there is no answer.
+    pub async fn status(&self) -> Result<OwnerStatus, ClientError> {
+        self.get("/status", ANSWER_TIME).await
+    }
+
+    /// `GET /instances`: the present picture at once.
+    ///
+    /// # Errors
+    ///
+    /// Returns why there is no answer.
+    pub async fn instances(&self) -> Result<FleetBody, ClientError> {
+        self.get("/instances", ANSWER_TIME).await
+    }
+
+    /// `GET /instances?after=G`: waits until a newer picture than `generation` exists, or `wait`
+    /// is over, and returns the picture then.
+    ///
+    /// # Errors
+    ///
+    /// Returns why there is no answer.
+    pub async fn instances_after(
+        &self,
+        generation: u64,
+        wait: Duration,
+    ) -> Result<FleetBody, ClientError> {
+        let millis = u64::try_from(wait.as_millis())
+            .unwrap_or(u64::MAX)
+            .min(LONG_POLL_LIMIT_MS);
+        let path = format!("/instances?after={generation}&wait_ms={millis}");
+        self.get(&path, ANSWER_TIME + Duration::from_millis(millis))
+            .await
+    }
+
+    /// `GET /instances/{name}`
+    ///
+    /// # Errors
+    ///
+    /// Returns why there is no answer.
+    pub async fn instance(&self, name: &InstanceName) -> Result<InstanceBody, ClientError> {
+        self.get(&format!("/instances/{name}"), ANSWER_TIME).await
+    }
+
+    /// `POST /instances/{name}/start`
+    ///
+    /// # Errors
+    ///
+    /// Returns the owner's refusal, or why there is no answer.
+    pub async fn start(&self, name: &InstanceName) -> Result<CommandAnswer, ClientError> {
+        self.post(&format!("/instances/{name}/start"), &serde_json::json!({}))
+            .await
+    }
+
+    /// `POST /instances/{name}/stop`
+    ///
+    /// # Errors
+    ///
+    /// Returns the owner's refusal, or why there is no answer.
+    pub async fn stop(
+        &self,
+        name: &InstanceName,
+        mode: StopMode,
+    ) -> Result<CommandAnswer, ClientError> {
+        let body = StopRequest { mode: mode.into() };
+        self.post(&format!("/instances/{name}/stop"), &body).await
+    }
+
+    /// `POST /instances/{name}/restart`
+    ///
+    /// # Errors
+    ///
+    /// Returns the owner's refusal, or why there is no answer.
+    pub async fn restart(
+        &self,
+        name: &InstanceName,
+        mode: StopMode,
+    ) -> Result<CommandAnswer, ClientError> {
+        let body = StopRequest { mode: mode.into() };
+        self.post(&format!("/instances/{name}/restart"), &body)
+            .await
+    }
+
+    /// `GET /events`: the newest `limit` events after id `after`, oldest first.
+    ///
+    /// # Errors
+    ///
+    /// Returns why there is no answer.
+    pub async fn events(&self, after: i64, limit: usize) -> Result<EventsBody, ClientError> {
+        self.get(&format!("/events?after={after}&limit={limit}"), ANSWER_TIME)
+            .await
+    }
+
+    /// `POST /owner/yield`: asks a dashboard or a command to hand the home over.
+    ///
+    /// # Errors
+    ///
+    /// Returns the refusal of a daemon, or why there is no answer.
+    pub async fn yield_home(&self) -> Result<(), ClientError> {
+        self.post("/owner/yield", &serde_json::json!({})).await
+    }
+
+    /// `POST /owner/stop`: ends the owner; instances keep running.
+    ///
+    /// # Errors
+    ///
+    /// Returns why there is no answer.
+    pub async fn stop_owner(&self) -> Result<(), ClientError> {
+        self.post("/owner/stop", &serde_json::json!({})).await
+    }
+
+    /// `POST /owner/autostart`: starts every autostart instance, also those the user had stopped.
+    ///
+    /// # Errors
+    ///
+    /// Returns why there is no answer.
+    pub async fn autostart(&self) -> Result<CommandAnswer, ClientError> {
+        self.post("/owner/autostart", &serde_json::json!({})).await
+    }
+
+    async fn get<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        deadline: Duration,
+    ) -> Result<T, ClientError> {
+        self.call(Method::GET, path, Bytes::new(), deadline).await
+    }
+
+    async fn post<T: DeserializeOwned, B: Serialize>(
+        &self,
+        path: &str,
+        body: &B,
+    ) -> Result<T, ClientError> {
+        let bytes = serde_json::to_vec(body).map_err(transport)?;
+        self.call(Method::POST, path, Bytes::from(bytes), ANSWER_TIME)
+            .await
+    }
+
+    async fn call<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: Bytes,
+        deadline: Duration,
+    ) -> Result<T, ClientError> {
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header("host", "llama-orch")
+            .header("content-type", "application/json")
+            .header(VERSION_HEADER, VERSION)
+            .body(Full::new(body))
+            .map_err(transport)?;
+        let (status, version, bytes) = tokio::time::timeout(deadline, self.send(request))
+            .await
+            .map_err(|_| ClientError::TimedOut { after: deadline })??;
+        if let Some(theirs) = version
+            && theirs != VERSION
+        {
+            return Err(ClientError::Version { theirs });
+        }
+        if status.is_success() {
+            return serde_json::from_slice(&bytes).map_err(transport);
+        }
+        match serde_json::from_slice::<ErrorBody>(&bytes) {
+            Ok(error) => Err(ClientError::Refused(error)),
+            Err(_) => Err(ClientError::Transport(format!("answer {status} to {path}"))),
+        }
+    }
+
+    async fn send(
+        &self,
+        request: Request<Full<Bytes>>,
+    ) -> Result<(StatusCode, Option<String>, Bytes), ClientError> {
+        match &self.transport {
+            Transport::Local(service) => {
+                let answer = match service.clone().oneshot(request).await {
+                    Ok(answer) => answer,
+                    Err(never) => match never {},
+                };
+                collect(answer).await
+            }
+            Transport::Socket(path) => {
+                let stream = socket::connect(path).map_err(|error| match error.kind() {
+                    std::io::ErrorKind::NotFound | std::io::ErrorKind::ConnectionRefused => {
+                        ClientError::NoOwner { path: path.clone() }
+                    }
+                    _ => transport(error),
+                })?;
+                stream.set_nonblocking(true).map_err(transport)?;
+                let stream = tokio::net::UnixStream::from_std(stream).map_err(transport)?;
+                let (mut sender, connection) =
+                    hyper::client::conn::http1::handshake(TokioIo::new(stream))
+                        .await
+                        .map_err(transport)?;
+                let connection = tokio::spawn(connection);
+                let answer = sender.send_request(request).await.map_err(transport)?;
+                let collected = collect(answer).await;
+                connection.abort();
+                collected
+            }
+        }
+    }
+}
+
+async fn collect<B>(answer: Response<B>) -> Result<(StatusCode, Option<String>, Bytes), ClientError>
+where
+    B: hyper::body::Body<Data = Bytes>,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let status = answer.status();
+    let version = answer
+        .headers()
+        .get(VERSION_HEADER)
+        .and_then(|value| value.to_str().ok())
+        .map(str::to_owned);
+    let bytes = Limited::new(answer.into_body(), BODY_LIMIT)
+        .collect()
+        .await
+        .map_err(transport)?
+        .to_bytes();
+    Ok((status, version, bytes))
+}
+
+fn transport(error: impl std::fmt::Display) -> ClientError {
+    ClientError::Transport(error.to_string())
+}

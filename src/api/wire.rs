@@ -1,0 +1,289 @@
+//! The shapes of requests and answers. All are additive: unknown keys are ignored.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::domain::event::{Event, EventType, Level};
+use crate::domain::exit::ExitStatus;
+use crate::domain::fleet::{FleetSnapshot, InstanceRow};
+use crate::domain::instance::InstanceName;
+use crate::domain::lifecycle::{Desired, Failure, Health, Status};
+use crate::domain::run::{RunId, StopMode};
+
+/// `GET /status`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct OwnerStatus {
+    pub pid: u32,
+    pub version: String,
+    /// `daemon`, `dashboard` or `command`.
+    pub role: Role,
+    pub home: String,
+    pub started_at: String,
+    pub uptime_seconds: u64,
+    pub instances: usize,
+    pub running: usize,
+    pub generation: u64,
+    /// `ok`, or why the database cannot be used as it should be.
+    pub database: String,
+}
+
+/// What kind of process owns the home.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    Daemon,
+    Dashboard,
+    Command,
+}
+
+/// `GET /instances`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FleetBody {
+    pub generation: u64,
+    pub instances: Vec<InstanceBody>,
+}
+
+/// One instance on the wire; also what `ps --json` prints.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct InstanceBody {
+    pub name: String,
+    pub display_name: String,
+    pub pid: Option<i32>,
+    pub port: Option<u16>,
+    pub host: String,
+    pub backend: String,
+    pub device: String,
+    pub model: String,
+    pub status: String,
+    pub health: String,
+    pub desired: String,
+    /// Status and health in one word.
+    pub state: String,
+    pub reason: Option<String>,
+    pub failure: Option<String>,
+    pub run_id: Option<String>,
+    /// RFC 3339.
+    pub started_at: Option<String>,
+    pub uptime_seconds: Option<u64>,
+    /// RFC 3339; when it will be started again.
+    pub restart_at: Option<String>,
+    pub restarts: u32,
+    pub exit: Option<ExitBody>,
+    pub drift: bool,
+    pub broken: bool,
+    pub tags: Vec<String>,
+    pub url: Option<String>,
+}
+
+/// How a run ended; both null when nobody knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExitBody {
+    pub code: Option<i32>,
+    pub signal: Option<i32>,
+}
+
+/// The body of `POST /instances/{name}/stop` and `…/restart`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StopRequest {
+    #[serde(default)]
+    pub mode: StopModeBody,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StopModeBody {
+    #[default]
+    Gentle,
+    Kill,
+}
+
+/// The answer (202) to a command on an instance.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CommandAnswer {
+    /// The run that was present when the command had been decided.
+    pub run_id: Option<String>,
+    /// The first generation that shows the command's effect.
+    pub generation: u64,
+}
+
+/// `GET /events`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EventsBody {
+    pub events: Vec<EventBody>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EventBody {
+    pub id: i64,
+    /// RFC 3339.
+    pub ts: String,
+    pub instance: Option<String>,
+    pub level: String,
+    pub event_type: String,
+    pub message: String,
+}
+
+/// Turns unix seconds into RFC 3339 text; a time out of range becomes the epoch.
+#[must_use]
+pub fn rfc3339(seconds: f64) -> String {
+    let millis = (seconds * 1000.0) as i64;
+    Timestamp::from_millisecond(millis)
+        .unwrap_or_default()
+        .to_string()
+}
+
+/// Reads RFC 3339 text back into unix seconds.
+#[must_use]
+pub fn unix_seconds(text: &str) -> Option<f64> {
+    let timestamp: Timestamp = text.parse().ok()?;
+    Some(timestamp.as_millisecond() as f64 / 1000.0)
+}
+
+impl From<StopModeBody> for StopMode {
+    fn from(body: StopModeBody) -> Self {
+        match body {
+            StopModeBody::Gentle => Self::Gentle,
+            StopModeBody::Kill => Self::Kill,
+        }
+    }
+}
+
+impl From<StopMode> for StopModeBody {
+    fn from(mode: StopMode) -> Self {
+        match mode {
+            StopMode::Gentle => Self::Gentle,
+            StopMode::Kill => Self::Kill,
+        }
+    }
+}
+
+impl From<ExitStatus> for ExitBody {
+    fn from(status: ExitStatus) -> Self {
+        Self {
+            code: status.code(),
+            signal: status.signal(),
+        }
+    }
+}
+
+impl InstanceBody {
+    /// Converts a row; `now` (unix seconds) gives the uptime.
+    #[must_use]
+    pub fn from_row(row: &InstanceRow, now: f64) -> Self {
+        Self {
+            name: row.name.to_string(),
+            display_name: row.display_name.clone(),
+            pid: row.pid,
+            port: row.port,
+            host: row.host.clone(),
+            backend: row.backend.clone(),
+            device: row.device.clone(),
+            model: row.model.clone(),
+            status: row.status.to_string(),
+            health: row.health.to_string(),
+            desired: row.desired.to_string(),
+            state: row.state_word().to_owned(),
+            reason: row.reason.clone(),
+            failure: row.failure.map(|failure| failure.to_string()),
+            run_id: row.run.as_ref().map(ToString::to_string),
+            started_at: row.started_at.map(rfc3339),
+            uptime_seconds: row.started_at.map(|start| (now - start).max(0.0) as u64),
+            restart_at: row.restart_at.map(rfc3339),
+            restarts: row.restarts,
+            exit: row.exit.map(ExitBody::from),
+            drift: row.drift,
+            broken: row.broken,
+            tags: row.tags.clone(),
+            url: row.url(),
+        }
+    }
+
+    /// Converts back; `None` when the sender's names are not ours.
+    #[must_use]
+    pub fn to_row(&self) -> Option<InstanceRow> {
+        Some(InstanceRow {
+            name: InstanceName::parse(&self.name).ok()?,
+            display_name: self.display_name.clone(),
+            tags: self.tags.clone(),
+            desired: Desired::parse(&self.desired)?,
+            status: Status::parse(&self.status)?,
+            health: Health::parse(&self.health)?,
+            reason: self.reason.clone(),
+            failure: self.failure.as_deref().and_then(Failure::parse),
+            run: self.run_id.clone().map(RunId::new),
+            pid: self.pid,
+            port: self.port,
+            host: self.host.clone(),
+            backend: self.backend.clone(),
+            device: self.device.clone(),
+            model: self.model.clone(),
+            started_at: self.started_at.as_deref().and_then(unix_seconds),
+            restart_at: self.restart_at.as_deref().and_then(unix_seconds),
+            restarts: self.restarts,
+            exit: self.exit.and_then(|exit| match (exit.code, exit.signal) {
+                (Some(code), _) => Some(ExitStatus::Code(code)),
+                (None, Some(signal)) => Some(ExitStatus::Signal(signal)),
+                (None, None) => None,
+            }),
+            drift: self.drift,
+            broken: self.broken,
+        })
+    }
+}
+
+impl FleetBody {
+    #[must_use]
+    pub fn from_snapshot(snapshot: &FleetSnapshot, now: f64) -> Self {
+        Self {
+            generation: snapshot.generation,
+            instances: snapshot
+                .rows
+                .iter()
+                .map(|row| InstanceBody::from_row(row, now))
+                .collect(),
+        }
+    }
+
+    #[must_use]
+    pub fn to_snapshot(&self) -> FleetSnapshot {
+        FleetSnapshot {
+            generation: self.generation,
+            rows: self
+                .instances
+                .iter()
+                .filter_map(InstanceBody::to_row)
+                .collect(),
+        }
+    }
+}
+
+impl From<&Event> for EventBody {
+    fn from(event: &Event) -> Self {
+        Self {
+            id: event.id,
+            ts: rfc3339(event.at),
+            instance: event.instance.as_ref().map(ToString::to_string),
+            level: event.level.to_string(),
+            event_type: event.kind.to_string(),
+            message: event.message.clone(),
+        }
+    }
+}
+
+impl EventBody {
+    /// Converts back; `None` for a kind this version does not know.
+    #[must_use]
+    pub fn to_event(&self) -> Option<Event> {
+        Some(Event {
+            id: self.id,
+            at: unix_seconds(&self.ts)?,
+            instance: self
+                .instance
+                .as_deref()
+                .and_then(|name| InstanceName::parse(name).ok()),
+            level: Level::parse(&self.level)?,
+            kind: EventType::parse(&self.event_type)?,
+            message: self.message.clone(),
+        })
+    }
+}

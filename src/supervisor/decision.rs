@@ -1,0 +1,234 @@
+//! What goes into a decision and what comes out of it.
+
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::state::{Config, Up};
+use crate::domain::event::{EventType, Level};
+use crate::domain::exit::RunExit;
+use crate::domain::instance::{InstanceName, InstanceSpec};
+use crate::domain::lifecycle::{Desired, Failure, Health};
+use crate::domain::run::{RunId, StopMode};
+
+/// Everything that can happen to a fleet.
+#[derive(Clone, Debug)]
+pub enum Input {
+    Command(Command),
+    /// Every configuration of the home, read again.
+    ConfigsLoaded(BTreeMap<InstanceName, Config>),
+    /// A living run of an earlier owner was proven and taken over.
+    Adopted {
+        name: InstanceName,
+        up: Up,
+        stopping: Option<StopMode>,
+    },
+    /// A run of an earlier owner had ended before this owner came.
+    EndedUnwatched {
+        name: InstanceName,
+        run: RunId,
+        exit: RunExit,
+        last_words: Option<String>,
+    },
+    /// Instances that should run because of what is stored or configured.
+    Autostart {
+        names: Vec<InstanceName>,
+    },
+    Launched {
+        name: InstanceName,
+        up: Up,
+    },
+    LaunchFailed {
+        name: InstanceName,
+        run: RunId,
+        failure: Failure,
+        message: String,
+    },
+    /// A new shim watches a run whose shim had died.
+    Reattached {
+        name: InstanceName,
+        run: RunId,
+    },
+    Exited {
+        name: InstanceName,
+        run: RunId,
+        exit: RunExit,
+        last_words: Option<String>,
+    },
+    Probed {
+        name: InstanceName,
+        run: RunId,
+        health: Health,
+        detail: Option<String>,
+    },
+    TimerFired {
+        name: InstanceName,
+        timer: u64,
+    },
+}
+
+/// What a user asks of one instance.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Command {
+    pub name: InstanceName,
+    pub action: Action,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    Start,
+    Stop(StopMode),
+    Restart(StopMode),
+}
+
+/// What became of a command.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    Accepted,
+    /// It was already so; nothing changed.
+    Ignored(Ignored),
+    Denied(Denied),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ignored {
+    AlreadyRunning,
+    NotRunning,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Denied {
+    #[error("no instance is called {name:?}")]
+    Unknown { name: String },
+    #[error("its configuration cannot be used: {reason}")]
+    Broken { reason: String },
+}
+
+/// Something for the actor to carry out.
+#[derive(Clone, Debug)]
+pub enum Effect {
+    StoreDesired {
+        name: InstanceName,
+        desired: Desired,
+    },
+    StoreRunStarted {
+        name: InstanceName,
+        run: RunId,
+    },
+    StoreRunEnded {
+        name: InstanceName,
+        run: RunId,
+        exit: RunExit,
+    },
+    StoreHealth {
+        name: InstanceName,
+        health: Health,
+    },
+    Announce {
+        name: Option<InstanceName>,
+        level: Level,
+        kind: EventType,
+        message: String,
+    },
+    Launch {
+        name: InstanceName,
+        run: RunId,
+        spec: Arc<InstanceSpec>,
+        ports: Arc<PortTable>,
+    },
+    Stop {
+        name: InstanceName,
+        run: RunId,
+        mode: StopMode,
+    },
+    StartProbing {
+        name: InstanceName,
+        run: RunId,
+        port: Option<u16>,
+        spec: Arc<InstanceSpec>,
+    },
+    StopProbing {
+        name: InstanceName,
+    },
+    SetTimer {
+        name: InstanceName,
+        timer: u64,
+        after: Duration,
+    },
+    CancelTimer {
+        name: InstanceName,
+        timer: u64,
+    },
+}
+
+/// The ports that instances of this home use now or have reserved by configuration.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PortTable {
+    /// Ports of living runs.
+    pub used: BTreeMap<u16, InstanceName>,
+    /// Fixed ports of all configurations.
+    pub reserved: BTreeMap<u16, InstanceName>,
+}
+
+/// The answer to one input.
+#[derive(Debug, Default)]
+pub struct Decision {
+    /// Present when the input was a command.
+    pub outcome: Option<Outcome>,
+    pub effects: Vec<Effect>,
+}
+
+/// When a decision is made, and the chance it may use.
+#[derive(Debug)]
+pub struct Moment {
+    /// Unix seconds, for display.
+    pub wall: f64,
+    /// Monotonic time since the owner started.
+    pub elapsed: Duration,
+    random: fn() -> u128,
+    next_timer: Cell<u64>,
+}
+
+impl Moment {
+    /// `random` gives fresh bits for run ids and jitter; `first_timer` starts the timer numbers.
+    #[must_use]
+    pub fn new(wall: f64, elapsed: Duration, first_timer: u64, random: fn() -> u128) -> Self {
+        Self {
+            wall,
+            elapsed,
+            random,
+            next_timer: Cell::new(first_timer),
+        }
+    }
+
+    /// Makes the id of a run that may be launched now: a UUIDv7, so ids sort by time.
+    #[must_use]
+    pub fn new_run(&self) -> RunId {
+        let millis = (self.wall * 1000.0) as u64;
+        let random = (self.random)().to_be_bytes();
+        let bytes = std::array::from_fn(|index| random[index + 6]);
+        let id = uuid::Builder::from_unix_timestamp_millis(millis, &bytes).into_uuid();
+        RunId::new(id.to_string())
+    }
+
+    /// Makes a timer number that was never used before.
+    #[must_use]
+    pub fn new_timer(&self) -> u64 {
+        let timer = self.next_timer.get();
+        self.next_timer.set(timer + 1);
+        timer
+    }
+
+    /// The first timer number that is still unused.
+    #[must_use]
+    pub fn unused_timer(&self) -> u64 {
+        self.next_timer.get()
+    }
+
+    /// Uniform in 0..1.
+    #[must_use]
+    pub fn chance(&self) -> f64 {
+        f64::from((self.random)() as u32) / f64::from(u32::MAX)
+    }
+}

@@ -1,0 +1,316 @@
+//! The state a fleet is in, and the picture of it that readers get.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::decision::PortTable;
+use crate::domain::exit::ExitStatus;
+use crate::domain::fleet::{FleetSnapshot, InstanceRow};
+use crate::domain::instance::{InstanceName, InstanceSpec, Port};
+use crate::domain::lifecycle::{Desired, Failure, Health, Status};
+use crate::domain::run::{RunId, StopMode};
+
+/// All instances of a home. Only `policy::handle` changes it.
+#[derive(Debug)]
+pub struct Fleet {
+    pub instances: BTreeMap<InstanceName, Instance>,
+    /// How many instances may be on their way up at once.
+    pub max_loading: usize,
+}
+
+#[derive(Debug)]
+pub struct Instance {
+    pub config: Config,
+    pub desired: Desired,
+    pub phase: Phase,
+    /// Automatic restarts since it was last healthy for long, or since a user acted.
+    pub restarts: u32,
+    pub resource_failures: u32,
+    pub last_exit: Option<ExitStatus>,
+}
+
+/// What the files say of an instance.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Config {
+    Ready(Arc<InstanceSpec>),
+    /// It cannot be used; the text says why.
+    Broken(String),
+}
+
+/// Where an instance is in its life.
+// A new phase also needs a column in the table of `policy.rs` and an arm in `Instance::row`.
+#[derive(Clone, Debug)]
+pub enum Phase {
+    Stopped,
+    /// Wanted, but too many others are loading.
+    Waiting {
+        origin: Origin,
+    },
+    /// A shim is being started; a stop asked for meanwhile is kept.
+    Launching {
+        run: RunId,
+        origin: Origin,
+        stop: Option<StopMode>,
+    },
+    Up(Up),
+    Stopping {
+        run: RunId,
+        mode: StopMode,
+        then: Then,
+        up: Option<Up>,
+    },
+    /// Will be started again at `until` (unix seconds).
+    Backoff {
+        timer: u64,
+        until: f64,
+        reason: String,
+    },
+    Failed {
+        failure: Failure,
+        reason: String,
+    },
+}
+
+/// A run whose server process lives.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Up {
+    pub run: RunId,
+    pub pid: i32,
+    pub port: Option<u16>,
+    /// Unix seconds.
+    pub started_at: f64,
+    /// Static fields of the configuration the run was started with.
+    pub started_with: BTreeMap<String, String>,
+    pub health: Health,
+    /// What the last probe had to say.
+    pub detail: Option<String>,
+    /// Owner's monotonic time of the first healthy answer in the present healthy stretch.
+    pub healthy_since: Option<Duration>,
+    /// The timer that ends a start which takes too long.
+    pub timer: u64,
+}
+
+/// Who wanted a start: a user who waits for the answer, or the supervisor itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    User,
+    Automatic,
+}
+
+/// What follows the end of a stopping run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Then {
+    Stop,
+    Launch(Origin),
+}
+
+impl Default for Instance {
+    fn default() -> Self {
+        Self {
+            config: Config::Broken("it has no configuration file".to_owned()),
+            desired: Desired::Stopped,
+            phase: Phase::Stopped,
+            restarts: 0,
+            resource_failures: 0,
+            last_exit: None,
+        }
+    }
+}
+
+impl Up {
+    /// Returns whether the server has ever answered that it is ready in this run.
+    #[must_use]
+    pub fn was_ready(&self) -> bool {
+        self.healthy_since.is_some()
+            || matches!(
+                self.health,
+                Health::Unhealthy | Health::Error | Health::Healthy
+            )
+    }
+}
+
+impl Phase {
+    /// Returns the run whose processes exist or are being made.
+    #[must_use]
+    pub fn run(&self) -> Option<&RunId> {
+        match self {
+            Self::Launching { run, .. } | Self::Stopping { run, .. } => Some(run),
+            Self::Up(up) => Some(&up.run),
+            Self::Stopped | Self::Waiting { .. } | Self::Backoff { .. } | Self::Failed { .. } => {
+                None
+            }
+        }
+    }
+
+    fn up(&self) -> Option<&Up> {
+        match self {
+            Self::Up(up) => Some(up),
+            Self::Stopping { up, .. } => up.as_ref(),
+            Self::Stopped
+            | Self::Waiting { .. }
+            | Self::Launching { .. }
+            | Self::Backoff { .. }
+            | Self::Failed { .. } => None,
+        }
+    }
+}
+
+impl Instance {
+    /// Returns whether the instance is on its way up and takes one of the loading places.
+    #[must_use]
+    pub fn is_loading(&self) -> bool {
+        match &self.phase {
+            Phase::Launching { .. } => true,
+            Phase::Up(up) => !up.was_ready(),
+            Phase::Stopped
+            | Phase::Waiting { .. }
+            | Phase::Stopping { .. }
+            | Phase::Backoff { .. }
+            | Phase::Failed { .. } => false,
+        }
+    }
+
+    #[must_use]
+    pub(super) fn broken_reason(&self) -> String {
+        match &self.config {
+            Config::Ready(_) => String::new(),
+            Config::Broken(reason) => reason.clone(),
+        }
+    }
+
+    fn status(&self) -> Status {
+        match &self.phase {
+            Phase::Stopped => Status::Stopped,
+            Phase::Waiting { .. } | Phase::Launching { .. } => Status::Starting,
+            Phase::Up(up) if up.was_ready() => Status::Running,
+            Phase::Up(_) => Status::Starting,
+            Phase::Stopping { .. } => Status::Stopping,
+            Phase::Backoff { .. } => Status::Backoff,
+            Phase::Failed { .. } => Status::Failed,
+        }
+    }
+
+    fn reason(&self) -> Option<String> {
+        match &self.phase {
+            Phase::Waiting { .. } => Some("waiting for others to load".to_owned()),
+            Phase::Up(up) => up.detail.clone(),
+            Phase::Backoff { reason, .. } | Phase::Failed { reason, .. } => Some(reason.clone()),
+            Phase::Stopped => match &self.config {
+                Config::Broken(reason) => Some(reason.clone()),
+                Config::Ready(_) => None,
+            },
+            Phase::Launching { .. } | Phase::Stopping { .. } => None,
+        }
+    }
+
+    /// Returns the row that readers see.
+    #[must_use]
+    pub fn row(&self, name: &InstanceName, drift: bool) -> InstanceRow {
+        let up = self.phase.up();
+        let spec = match &self.config {
+            Config::Ready(spec) => Some(spec),
+            Config::Broken(_) => None,
+        };
+        let fixed_port = spec.and_then(|spec| match spec.server.port {
+            Port::Fixed(port) => Some(port),
+            Port::Auto => None,
+        });
+        InstanceRow {
+            name: name.clone(),
+            display_name: spec.map_or_else(|| name.to_string(), |spec| spec.display_name.clone()),
+            tags: spec.map_or_else(Vec::new, |spec| spec.tags.clone()),
+            desired: self.desired,
+            status: self.status(),
+            health: up.map_or(Health::Unknown, |up| up.health),
+            reason: self.reason(),
+            failure: match &self.phase {
+                Phase::Failed { failure, .. } => Some(*failure),
+                Phase::Stopped
+                | Phase::Waiting { .. }
+                | Phase::Launching { .. }
+                | Phase::Up(_)
+                | Phase::Stopping { .. }
+                | Phase::Backoff { .. } => None,
+            },
+            run: self.phase.run().cloned(),
+            pid: up.map(|up| up.pid),
+            port: up.and_then(|up| up.port).or(fixed_port),
+            host: spec.map_or_else(String::new, |spec| spec.server.host.clone()),
+            backend: spec
+                .map_or("-", |spec| spec.gpu.backend.as_str())
+                .to_owned(),
+            device: spec.map_or_else(|| "-".to_owned(), |spec| spec.device_label()),
+            model: spec.map_or_else(|| "-".to_owned(), |spec| spec.model_label()),
+            started_at: up.map(|up| up.started_at),
+            restart_at: match &self.phase {
+                Phase::Backoff { until, .. } => Some(*until),
+                Phase::Stopped
+                | Phase::Waiting { .. }
+                | Phase::Launching { .. }
+                | Phase::Up(_)
+                | Phase::Stopping { .. }
+                | Phase::Failed { .. } => None,
+            },
+            restarts: self.restarts,
+            exit: self.last_exit,
+            drift,
+            broken: spec.is_none(),
+        }
+    }
+}
+
+impl Fleet {
+    #[must_use]
+    pub fn new(max_loading: usize) -> Self {
+        Self {
+            instances: BTreeMap::new(),
+            max_loading,
+        }
+    }
+
+    /// Returns which ports are taken by whom.
+    #[must_use]
+    pub fn ports(&self) -> Arc<PortTable> {
+        let mut table = PortTable::default();
+        for (name, instance) in &self.instances {
+            if let Some(port) = instance.phase.up().and_then(|up| up.port) {
+                table.used.insert(port, name.clone());
+            }
+            if let Config::Ready(spec) = &instance.config
+                && let Port::Fixed(port) = spec.server.port
+            {
+                table.reserved.entry(port).or_insert_with(|| name.clone());
+            }
+        }
+        Arc::new(table)
+    }
+
+    /// Draws the picture for readers; `drifted` compares a run's start with the present spec.
+    #[must_use]
+    pub fn snapshot(
+        &self,
+        generation: u64,
+        drifted: impl Fn(&Up, &InstanceSpec) -> bool,
+    ) -> FleetSnapshot {
+        let mut rows: Vec<(Option<i64>, InstanceRow)> = self
+            .instances
+            .iter()
+            .map(|(name, instance)| {
+                let (drift, order) = match &instance.config {
+                    Config::Ready(spec) => (
+                        instance.phase.up().is_some_and(|up| drifted(up, spec)),
+                        spec.sort_order,
+                    ),
+                    Config::Broken(_) => (false, None),
+                };
+                (order, instance.row(name, drift))
+            })
+            .collect();
+        rows.sort_by_key(|(order, _)| order.unwrap_or(i64::MAX));
+        FleetSnapshot {
+            generation,
+            rows: rows.into_iter().map(|(_, row)| row).collect(),
+        }
+    }
+}
