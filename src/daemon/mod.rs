@@ -1,1 +1,1 @@
-//! Owning a home: the lock, the socket and the shutdown order.
+//! Owning.

@@ -1,4 +1,14 @@
 //! Launching, identifying, adopting and stopping runs.
 
+pub mod adopt;
+pub mod argv;
+pub mod identity;
+pub mod launch;
+pub mod live;
+pub mod orphans;
+pub mod os;
+pub mod ports;
+pub mod program;
 pub mod runfiles;
 pub mod shim;
+pub mod watch;

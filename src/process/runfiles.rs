@@ -55,6 +55,9 @@ pub struct SpecFile {
     pub grace_ms: u64,
     pub host: String,
     pub port: Option<u16>,
+    /// The server's soft limit of open files; the owner raises its own.
+    #[serde(default)]
+    pub open_files: Option<u64>,
     /// The static fields of the configuration at start, for finding drift.
     #[serde(default)]
     pub config: BTreeMap<String, String>,
@@ -124,9 +127,6 @@ pub struct ExitFile {
     pub user_ms: u64,
     #[serde(default)]
     pub system_ms: u64,
-    /// Largest resident set of any process of the tree.
-    #[serde(default)]
-    pub max_rss_kib: u64,
     /// Offsets in the two live log files at the end.
     #[serde(default)]
     pub stdout_offset: u64,

@@ -49,7 +49,7 @@ pub fn handle(fleet: &mut Fleet, input: Input, moment: &Moment) -> Decision {
         }
         Input::ConfigsLoaded(configs) => configs_loaded(fleet, configs, &mut decision.effects),
         Input::Adopted { name, up, stopping } => {
-            adopted(fleet, &name, up, stopping, &mut decision.effects);
+            adopted(fleet, &name, up, stopping, moment, &mut decision.effects);
         }
         Input::EndedUnwatched {
             name,
@@ -69,7 +69,9 @@ pub fn handle(fleet: &mut Fleet, input: Input, moment: &Moment) -> Decision {
             }
         }
         Input::Autostart { names } => autostart(fleet, &names, &mut decision.effects),
-        Input::Launched { name, up } => launched(fleet, &name, up, &mut decision.effects),
+        Input::Launched { name, up } => {
+            launched(fleet, &name, up, moment, &mut decision.effects);
+        }
         Input::LaunchFailed {
             name,
             run,
@@ -406,10 +408,12 @@ fn autostart(fleet: &mut Fleet, names: &[InstanceName], effects: &mut Vec<Effect
 fn adopted(
     fleet: &mut Fleet,
     name: &InstanceName,
-    up: Up,
+    mut up: Up,
     stopping: Option<StopMode>,
+    moment: &Moment,
     effects: &mut Vec<Effect>,
 ) {
+    up.timer = moment.new_timer();
     let instance = fleet.instances.entry(name.clone()).or_default();
     let message = format!("adopted pid {}", up.pid);
     effects.push(event(name, Level::Info, EventType::Adopted, message));
@@ -464,7 +468,14 @@ fn ended_unwatched(
     effects.push(event(name, level, kind, message));
 }
 
-fn launched(fleet: &mut Fleet, name: &InstanceName, up: Up, effects: &mut Vec<Effect>) {
+fn launched(
+    fleet: &mut Fleet,
+    name: &InstanceName,
+    mut up: Up,
+    moment: &Moment,
+    effects: &mut Vec<Effect>,
+) {
+    up.timer = moment.new_timer();
     let Some(instance) = fleet.instances.get_mut(name) else {
         return;
     };

@@ -1,0 +1,182 @@
+//! What a new owner finds of the runs of earlier owners.
+
+use std::fs::OpenOptions;
+use std::process::Stdio;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use super::identity::{Proof, prove, prove_child};
+use super::launch::{LaunchError, ShimProgram, begin};
+use super::live::{LiveRun, Spares, Watched};
+use super::os;
+use super::runfiles::{self, ExitFile, PROTOCOL, RunFile, RunPaths, SpecFile};
+use crate::domain::exit::ExitStatus;
+use crate::domain::run::ProcessId;
+
+/// The state of a run as its files and the kernel show it.
+#[derive(Debug)]
+pub enum Adoption {
+    /// There is no run.
+    Nothing,
+    /// It is over and recorded.
+    Ended(RunFile, ExitFile),
+    /// It was alive when the machine went down.
+    Rebooted(RunFile),
+    /// Shim and server are proven.
+    Live(Box<LiveRun>),
+    /// The server is proven, its shim is gone.
+    ShimGone(Box<LiveRun>),
+    /// Neither lives, and nobody recorded the end.
+    Vanished(RunFile),
+    /// A process is there that may be the server; it must not be touched.
+    Unproven { run: RunFile, why: String },
+    /// The files cannot be read.
+    Damaged { why: String },
+}
+
+/// Looks at a run without changing anything and without taking a lock.
+#[must_use]
+pub fn inspect(paths: &RunPaths) -> Adoption {
+    let spec: SpecFile = match runfiles::read(&paths.spec()) {
+        Ok(Some(spec)) => spec,
+        Ok(None) => return Adoption::Nothing,
+        Err(error) => {
+            return Adoption::Damaged {
+                why: format!("spec.json: {error}"),
+            };
+        }
+    };
+    let run: RunFile = match runfiles::read::<RunFile>(&paths.run()) {
+        Ok(Some(run)) if run.run_id == spec.run_id => run,
+        // The shim never got as far as starting the server, or is just about to.
+        Ok(_) => return Adoption::Nothing,
+        Err(error) => {
+            return Adoption::Damaged {
+                why: format!("run.json: {error}"),
+            };
+        }
+    };
+    match runfiles::read::<ExitFile>(&paths.exit()) {
+        Ok(Some(exit)) if exit.run_id == run.run_id => return Adoption::Ended(run, exit),
+        Ok(_) => {}
+        Err(error) => {
+            return Adoption::Damaged {
+                why: format!("exit.json: {error}"),
+            };
+        }
+    }
+    if os::boot_id().is_ok_and(|boot| boot != run.boot_id) {
+        return Adoption::Rebooted(run);
+    }
+    let child = match prove_child(run.child, &run.token, &run.boot_id) {
+        Proof::Proven(child) => child,
+        Proof::Unverifiable(why) => return Adoption::Unproven { run, why },
+        Proof::Gone | Proof::Reused => return without_server(paths, run),
+    };
+    match prove(ProcessId::from(run.shim), &run.boot_id) {
+        Proof::Proven(shim) => Adoption::Live(Box::new(LiveRun::new(run, Some(shim), child))),
+        Proof::Gone | Proof::Reused | Proof::Unverifiable(_) => {
+            Adoption::ShimGone(Box::new(LiveRun::new(run, None, child)))
+        }
+    }
+}
+
+/// The server is gone; a living shim is just recording that, and speaks for it until it is done.
+fn without_server(paths: &RunPaths, run: RunFile) -> Adoption {
+    if let Proof::Proven(shim) = prove(ProcessId::from(run.shim), &run.boot_id)
+        && let Ok(stand_in) = os::open_pidfd(run.shim.pid)
+    {
+        let child = Watched::new(ProcessId::from(run.child), stand_in);
+        return Adoption::Live(Box::new(LiveRun::new(run, Some(shim), child)));
+    }
+    // The record may have been written between our two looks.
+    match runfiles::read::<ExitFile>(&paths.exit()) {
+        Ok(Some(exit)) if exit.run_id == run.run_id => Adoption::Ended(run, exit),
+        Ok(_) | Err(_) => Adoption::Vanished(run),
+    }
+}
+
+/// Starts a shim for a run that lost its own; the spares go to it. Blocks until it reported.
+///
+/// # Errors
+///
+/// Returns why no shim took over; the spares are closed then.
+pub fn attach(
+    paths: &RunPaths,
+    spares: Option<Spares>,
+    shim: &ShimProgram,
+) -> Result<LiveRun, LaunchError> {
+    let mut command = shim.command(paths);
+    command.arg("--attach");
+    match spares {
+        Some(spares) => {
+            command
+                .stdin(Stdio::from(spares.stdout))
+                .stderr(Stdio::from(spares.stderr));
+        }
+        None => {
+            let words = OpenOptions::new()
+                .append(true)
+                .create(true)
+                .open(paths.shim_err());
+            command
+                .stdin(Stdio::null())
+                .stderr(words.map_or_else(|_| Stdio::null(), Stdio::from));
+        }
+    }
+    begin(paths, command)
+}
+
+/// Returns whether the end of this very run is on record.
+#[must_use]
+pub fn is_recorded(paths: &RunPaths, run: &RunFile) -> bool {
+    recorded(paths, run).is_some()
+}
+
+fn recorded(paths: &RunPaths, run: &RunFile) -> Option<ExitFile> {
+    runfiles::read::<ExitFile>(&paths.exit())
+        .ok()?
+        .filter(|exit| exit.run_id == run.run_id)
+}
+
+/// Returns how a run ended: from its record, completed by what the kernel tells us about the
+/// server. Never invented.
+#[must_use]
+pub fn collect_exit(paths: &RunPaths, run: &RunFile, child: Option<&Watched>) -> ExitFile {
+    let mut exit = recorded(paths, run).unwrap_or_else(|| ExitFile {
+        version: PROTOCOL,
+        run_id: run.run_id.clone(),
+        code: None,
+        signal: None,
+        core: false,
+        started_at: run.started_at,
+        ended_at: SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default()
+            .as_secs_f64(),
+        requested: run.stopping_since.is_some(),
+        dropped_bytes: 0,
+        user_ms: 0,
+        system_ms: 0,
+        stdout_offset: 0,
+        stderr_offset: 0,
+    });
+    if exit.status().is_none()
+        && let Some(status) = child.and_then(status_of)
+    {
+        exit.code = status.code();
+        exit.signal = status.signal();
+    }
+    // Reaped in any case: behind a dead shim the server had become our child.
+    if let Some(child) = child {
+        child.reap();
+    }
+    exit
+}
+
+fn status_of(child: &Watched) -> Option<ExitStatus> {
+    if let Some(status) = child.reap() {
+        let code = status.exit_status().map(ExitStatus::Code);
+        return code.or_else(|| status.terminating_signal().map(ExitStatus::Signal));
+    }
+    os::exit_of_stranger(child.id, child)
+}

@@ -1,0 +1,165 @@
+//! A living run as its owner holds it.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::FileTypeExt as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+
+use rustix::fs::OFlags;
+use rustix::process::{Signal, WaitId, WaitIdOptions, waitid};
+
+use super::os;
+use super::runfiles::RunFile;
+use crate::domain::run::{ProcessId, StopMode};
+
+/// A proven process and the descriptor that holds on to it.
+#[derive(Debug)]
+pub struct Watched {
+    pub id: ProcessId,
+    fd: OwnedFd,
+}
+
+/// Read ends of the server's log pipes, never read: while somebody holds them, a killed shim
+/// costs neither a byte nor the server's life.
+#[derive(Debug)]
+pub struct Spares {
+    pub(super) stdout: OwnedFd,
+    pub(super) stderr: OwnedFd,
+}
+
+/// A run whose server lived when it was proven.
+#[derive(Debug)]
+pub struct LiveRun {
+    pub run: RunFile,
+    shim: Option<Watched>,
+    child: Watched,
+    spares: Option<Spares>,
+}
+
+impl Watched {
+    #[must_use]
+    pub(super) fn new(id: ProcessId, fd: OwnedFd) -> Self {
+        Self { id, fd }
+    }
+
+    /// Returns whether the process still runs.
+    #[must_use]
+    pub fn is_alive(&self) -> bool {
+        os::is_alive(&self.fd)
+    }
+
+    pub(super) fn signal(&self, signal: Signal) -> io::Result<()> {
+        os::signal(&self.fd, signal)
+    }
+
+    /// Reaps the process if it is our child and has ended.
+    pub(super) fn reap(&self) -> Option<rustix::process::WaitIdStatus> {
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
+        waitid(WaitId::PidFd(self.fd.as_fd()), options)
+            .ok()
+            .flatten()
+    }
+}
+
+impl AsFd for Watched {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+impl Spares {
+    /// Opens the read ends through the server's own descriptors.
+    pub(super) fn open(child: i32) -> io::Result<Self> {
+        let open = |number: u8| -> io::Result<OwnedFd> {
+            let flags = OFlags::NONBLOCK.bits().cast_signed();
+            let path = format!("/proc/{child}/fd/{number}");
+            let file = std::fs::OpenOptions::new()
+                .read(true)
+                .custom_flags(flags)
+                .open(path)?;
+            if file.metadata()?.file_type().is_fifo() {
+                Ok(file.into())
+            } else {
+                Err(io::Error::other("the server's output is no pipe"))
+            }
+        };
+        Ok(Self {
+            stdout: open(1)?,
+            stderr: open(2)?,
+        })
+    }
+}
+
+impl LiveRun {
+    pub(super) fn new(run: RunFile, shim: Option<Watched>, child: Watched) -> Self {
+        // Without spares a killed shim costs what is in the pipes; the run itself goes on.
+        let spares = Spares::open(child.id.pid).ok();
+        Self {
+            run,
+            shim,
+            child,
+            spares,
+        }
+    }
+
+    #[must_use]
+    pub fn child(&self) -> &Watched {
+        &self.child
+    }
+
+    #[must_use]
+    pub fn has_shim(&self) -> bool {
+        self.shim.is_some()
+    }
+
+    /// Returns whether the server itself still runs.
+    #[must_use]
+    pub fn child_is_alive(&self) -> bool {
+        self.child.is_alive()
+    }
+
+    /// Returns the descriptor whose end is the run's end: the shim's, or without one the server's.
+    #[must_use]
+    pub fn watched_fd(&self) -> BorrowedFd<'_> {
+        self.shim.as_ref().unwrap_or(&self.child).as_fd()
+    }
+
+    /// Tells the shim to stop the run; without a shim the server itself is signalled.
+    ///
+    /// # Errors
+    ///
+    /// Returns `NotFound` when the process has ended already.
+    pub fn stop(&self, mode: StopMode) -> io::Result<()> {
+        match (&self.shim, mode) {
+            (Some(shim), StopMode::Gentle) => shim.signal(Signal::TERM),
+            (Some(shim), StopMode::Kill) => shim.signal(Signal::USR2),
+            (None, StopMode::Gentle) => self.child.signal(Signal::TERM),
+            (None, StopMode::Kill) => self.child.signal(Signal::KILL),
+        }
+    }
+
+    /// Reaps an ended shim that we started ourselves.
+    pub fn reap_shim(&self) {
+        if let Some(shim) = &self.shim {
+            shim.reap();
+        }
+    }
+
+    /// Gives the spare read ends away, for a new shim.
+    #[must_use]
+    pub fn take_spares(&mut self) -> Option<Spares> {
+        self.spares.take()
+    }
+
+    /// Gives up on a shim; the server's own end is watched from now on.
+    #[must_use]
+    pub fn without_shim(self) -> Self {
+        // The spares go too: a pipe that is held and never read blocks the server.
+        Self {
+            run: self.run,
+            shim: None,
+            child: self.child,
+            spares: None,
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! Processes that carry a token of ours and that no instance claims.
+
+use std::fs;
+use std::io;
+use std::time::Duration;
+
+use rustix::process::Signal;
+
+use super::argv;
+use super::os;
+use super::runfiles::{RUN_VARIABLE, TOKEN_VARIABLE};
+use crate::domain::run::{ProcessId, StopMode};
+
+/// A process of ours that nobody owns.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Orphan {
+    pub process: ProcessId,
+    pub token: String,
+    pub run_id: Option<String>,
+    pub executable: String,
+    /// Secrets masked.
+    pub command: Vec<String>,
+    /// The working directory, which is the home it was started in.
+    pub home: Option<String>,
+}
+
+/// What a scan found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Scan {
+    pub orphans: Vec<Orphan>,
+    /// Processes whose environment we may not read; some of them could be ours.
+    pub unreadable: usize,
+}
+
+/// Scans all processes for tokens; those for which `is_claimed` holds are left out.
+///
+/// # Errors
+///
+/// Returns an error when `/proc` cannot be read.
+pub fn scan(is_claimed: impl Fn(&str) -> bool) -> io::Result<Scan> {
+    let mut scan = Scan::default();
+    for pid in os::all_pids()? {
+        match os::environment_variable(pid, TOKEN_VARIABLE) {
+            Ok(Some(token)) if !is_claimed(&token) => {
+                if let Ok(orphan) = describe(pid, token) {
+                    scan.orphans.push(orphan);
+                }
+            }
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => scan.unreadable += 1,
+            // It ended while we looked.
+            Err(_) => {}
+        }
+    }
+    scan.orphans.sort_by_key(|orphan| orphan.process.pid);
+    Ok(scan)
+}
+
+fn describe(pid: i32, token: String) -> io::Result<Orphan> {
+    let link = |name: &str| {
+        fs::read_link(format!("/proc/{pid}/{name}")).map(|path| path.display().to_string())
+    };
+    let command = fs::read(format!("/proc/{pid}/cmdline"))?;
+    let words: Vec<String> = command
+        .split(|byte| *byte == 0)
+        .filter(|word| !word.is_empty())
+        .map(|word| String::from_utf8_lossy(word).into_owned())
+        .collect();
+    Ok(Orphan {
+        process: os::identity(pid)?,
+        token,
+        run_id: os::environment_variable(pid, RUN_VARIABLE)?,
+        executable: link("exe")?,
+        command: argv::masked(&words),
+        home: link("cwd").ok(),
+    })
+}
+
+/// Stops every process that carries the orphan's token, each proven before it is signalled.
+/// Gentle gives them `grace` between SIGTERM and SIGKILL. Returns how many were signalled.
+///
+/// # Errors
+///
+/// Returns an error when `/proc` cannot be read, or when something survived SIGKILL for as long as
+/// the grace period.
+pub fn stop(orphan: &Orphan, mode: StopMode, grace: Duration) -> io::Result<usize> {
+    let find = || -> io::Result<Vec<_>> {
+        let carries = |pid| matches!(os::environment_variable(pid, TOKEN_VARIABLE), Ok(Some(token)) if token == orphan.token);
+        let pids = os::all_pids()?.into_iter().filter(|pid| carries(*pid));
+        // Read again behind the descriptor: then it is surely the process that was meant.
+        let pidfds = pids.filter_map(|pid| Some((pid, os::open_pidfd(pid).ok()?)));
+        Ok(pidfds
+            .filter(|(pid, pidfd)| carries(*pid) && os::is_alive(pidfd))
+            .collect())
+    };
+    let first = find()?;
+    let count = first.len();
+    if mode == StopMode::Gentle {
+        for (_, pidfd) in &first {
+            os::signal(pidfd, Signal::TERM).ok(); // it may just have ended
+            os::signal(pidfd, Signal::CONT).ok(); // a stopped process could not obey
+        }
+        let deadline = std::time::Instant::now() + grace;
+        for (_, pidfd) in &first {
+            let left = deadline.saturating_duration_since(std::time::Instant::now());
+            if !os::readable_within(pidfd, left) {
+                break;
+            }
+        }
+    }
+    // Whatever forks while it is being killed is found by the next look.
+    for _ in 0..100 {
+        let left = find()?;
+        if left.is_empty() {
+            return Ok(count);
+        }
+        for (_, pidfd) in &left {
+            os::signal(pidfd, Signal::KILL).ok(); // it may just have ended
+            if !os::readable_within(pidfd, grace.max(Duration::from_secs(1))) {
+                return Err(io::Error::other(
+                    "a process does not die: stuck in the kernel",
+                ));
+            }
+        }
+    }
+    Err(io::Error::other(
+        "it keeps starting processes faster than they can be killed",
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::process::Command;
+
+    #[test]
+    fn an_unclaimed_token_is_found_and_stopped_and_a_claimed_one_is_not() {
+        let token = format!("orphan-test-{}", std::process::id());
+        let mut child = Command::new("/bin/sh")
+            .args(["-c", "trap '' TERM; sleep 60 & wait"])
+            .env(TOKEN_VARIABLE, &token)
+            .spawn()
+            .expect("sh runs");
+        let ours = |scan: Scan| -> Vec<Orphan> {
+            scan.orphans
+                .into_iter()
+                .filter(|orphan| orphan.token == token)
+                .collect()
+        };
+        assert!(ours(scan(|found| found == token).expect("scan")).is_empty());
+        let found = ours(scan(|_| false).expect("scan"));
+        assert!(
+            found
+                .iter()
+                .any(|orphan| orphan.process.pid == child.id().cast_signed())
+        );
+        stop(&found[0], StopMode::Kill, Duration::from_secs(5)).expect("stop");
+        child.wait().expect("reap");
+        assert!(ours(scan(|_| false).expect("scan")).is_empty());
+    }
+}

@@ -1,0 +1,240 @@
+//! The loop of a shim: output, signals, and the end of the server, until nothing is left.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::time::{Duration, Instant};
+
+use rustix::buffer::spare_capacity;
+use rustix::event::{Timespec, epoll};
+
+use super::complain;
+use super::copy::{Copier, Left};
+use super::record::{End, Record};
+use super::signals::{Request, Signals};
+
+const STDOUT: u64 = 0;
+const STDERR: u64 = 1;
+const LEADER: u64 = 2;
+const FIRST_SIGNAL: u64 = 3;
+
+/// Killed processes that are still there after this are stuck in the kernel.
+const UNKILLABLE_AFTER: Duration = Duration::from_secs(5);
+
+/// How often survivors are killed again, beside every SIGCHLD.
+const KILL_AGAIN: Duration = Duration::from_millis(20);
+
+/// The processes of a run, seen from a shim.
+pub(super) trait Tree {
+    /// The descriptor that becomes readable when the leader ends.
+    fn leader(&self) -> &OwnedFd;
+    /// Milliseconds between asking and killing.
+    fn grace(&self) -> Duration;
+    /// Asks the leader to end; called once.
+    fn ask(&mut self);
+    /// Kills whatever lives.
+    fn kill(&mut self);
+    /// Learns how the leader ended; called when its descriptor is readable.
+    fn leader_ended(&mut self);
+    /// Reaps ended processes other than the leader.
+    fn reap_others(&mut self);
+    /// Returns whether nothing of the run is left, reaping what can be reaped.
+    fn is_gone(&mut self) -> bool;
+    /// How the leader ended.
+    fn end(&mut self) -> End;
+}
+
+/// How far a stop has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Running,
+    Asked { kill_at: Instant },
+    Killing { since: Instant, told: bool },
+}
+
+pub(super) struct EventLoop {
+    epoll: OwnedFd,
+    signals: Signals,
+    stdout: Copier,
+    stderr: Copier,
+    record: Record,
+    stage: Stage,
+}
+
+impl EventLoop {
+    pub(super) fn new(
+        signals: Signals,
+        stdout: Copier,
+        stderr: Copier,
+        record: Record,
+    ) -> io::Result<Self> {
+        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+        // Edge-triggered: an unfinished line that waits in a pipe must not wake us again and again.
+        let edge = epoll::EventFlags::IN | epoll::EventFlags::ET;
+        epoll::add(
+            &epoll,
+            stdout.pipe(),
+            epoll::EventData::new_u64(STDOUT),
+            edge,
+        )?;
+        epoll::add(
+            &epoll,
+            stderr.pipe(),
+            epoll::EventData::new_u64(STDERR),
+            edge,
+        )?;
+        for (number, socket) in (FIRST_SIGNAL..).zip(signals.sockets()) {
+            let data = epoll::EventData::new_u64(number);
+            epoll::add(&epoll, socket, data, epoll::EventFlags::IN)?;
+        }
+        Ok(Self {
+            epoll,
+            signals,
+            stdout,
+            stderr,
+            record,
+            stage: Stage::Running,
+        })
+    }
+
+    /// Runs until the tree is gone and everything it wrote is in the logs; returns the exit code.
+    pub(super) fn run(mut self, mut tree: impl Tree) -> io::Result<u8> {
+        let data = epoll::EventData::new_u64(LEADER);
+        epoll::add(&self.epoll, tree.leader(), data, epoll::EventFlags::IN)?;
+        let mut events = Vec::with_capacity(16);
+        let mut leader_ended = false;
+        // What is in the pipes already makes no edge.
+        self.stdout.turn();
+        self.stderr.turn();
+        loop {
+            events.clear();
+            let limit = self.next_deadline().map(timespec);
+            match epoll::wait(&self.epoll, spare_capacity(&mut events), limit.as_ref()) {
+                Ok(_) | Err(rustix::io::Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+            for event in &events {
+                match event.data.u64() {
+                    STDOUT => self.copied(Stream::Stdout),
+                    STDERR => self.copied(Stream::Stderr),
+                    LEADER => {
+                        epoll::delete(&self.epoll, tree.leader()).ok(); // then it was never added
+                        tree.leader_ended();
+                        leader_ended = true;
+                        // Whatever outlives its leader has nobody to serve.
+                        self.begin_kill(&mut tree);
+                    }
+                    number => {
+                        let index = usize::try_from(number - FIRST_SIGNAL).unwrap_or(usize::MAX);
+                        if let Some(request) = self.signals.take(index) {
+                            self.asked(request, &mut tree);
+                        }
+                    }
+                }
+            }
+            self.on_time(&mut tree);
+            if leader_ended && tree.is_gone() {
+                break;
+            }
+        }
+        self.stdout.finish();
+        self.stderr.finish();
+        let end = tree.end();
+        let written = self.record.write_exit(end, &self.stdout, &self.stderr);
+        if let Err(error) = written {
+            complain(&format!("write exit.json: {error}"));
+        }
+        Ok(0)
+    }
+
+    fn copied(&mut self, stream: Stream) {
+        let copier = match stream {
+            Stream::Stdout => &mut self.stdout,
+            Stream::Stderr => &mut self.stderr,
+        };
+        if copier.turn() == Left::End {
+            epoll::delete(&self.epoll, copier.pipe()).ok(); // a second end says nothing new
+        }
+        if copier.without_splice() {
+            self.record
+                .note("the log's file system has no splice: a killed shim may lose lines");
+        }
+    }
+
+    fn asked(&mut self, request: Request, tree: &mut impl Tree) {
+        match (request, self.stage) {
+            (Request::Stop, Stage::Running) => {
+                self.record.stopping();
+                tree.ask();
+                self.stage = Stage::Asked {
+                    kill_at: Instant::now() + tree.grace(),
+                };
+            }
+            (Request::Kill, Stage::Running | Stage::Asked { .. }) => {
+                self.record.stopping();
+                self.begin_kill(tree);
+            }
+            (Request::Rotate, _) => {
+                self.stdout.rotate_now();
+                self.stderr.rotate_now();
+            }
+            (Request::ChildEnded, Stage::Running | Stage::Asked { .. }) => tree.reap_others(),
+            // A second request changes nothing, and while killing every turn looks at the children.
+            (Request::Stop, Stage::Asked { .. } | Stage::Killing { .. })
+            | (Request::Kill, Stage::Killing { .. })
+            | (Request::ChildEnded, Stage::Killing { .. }) => {}
+        }
+    }
+
+    fn begin_kill(&mut self, tree: &mut impl Tree) {
+        if !matches!(self.stage, Stage::Killing { .. }) {
+            self.stage = Stage::Killing {
+                since: Instant::now(),
+                told: false,
+            };
+        }
+        tree.kill();
+    }
+
+    fn on_time(&mut self, tree: &mut impl Tree) {
+        match self.stage {
+            Stage::Running => {}
+            Stage::Asked { kill_at } => {
+                if Instant::now() >= kill_at {
+                    self.begin_kill(tree);
+                }
+            }
+            Stage::Killing { since, told } => {
+                tree.kill();
+                if !told && since.elapsed() >= UNKILLABLE_AFTER {
+                    self.record
+                        .note("processes of this run do not die: stuck in the kernel");
+                    self.stage = Stage::Killing { since, told: true };
+                }
+            }
+        }
+    }
+
+    fn next_deadline(&self) -> Option<Duration> {
+        match self.stage {
+            Stage::Running => None,
+            Stage::Asked { kill_at } => Some(kill_at.saturating_duration_since(Instant::now())),
+            Stage::Killing { told: false, .. } => Some(KILL_AGAIN),
+            Stage::Killing { told: true, .. } => Some(UNKILLABLE_AFTER),
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Stream {
+    Stdout,
+    Stderr,
+}
+
+/// Rounded up, so that a deadline is never looked at just before it.
+fn timespec(time: Duration) -> Timespec {
+    let time = time + Duration::from_millis(1);
+    Timespec {
+        tv_sec: i64::try_from(time.as_secs()).unwrap_or(i64::MAX),
+        tv_nsec: i64::from(time.subsec_nanos()),
+    }
+}
