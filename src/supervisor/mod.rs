@@ -1,5 +1,47 @@
 //! The one writer of fleet state.
+//!
+//! [`policy`] decides, [`actor`] carries out, [`handle`] is what everybody else holds.
 
+pub mod actor;
+pub mod configs;
 pub mod decision;
+pub mod ends;
+pub mod handle;
+pub mod launch;
 pub mod policy;
+mod probing;
+mod record;
+mod start;
 pub mod state;
+
+use std::collections::BTreeSet;
+
+use crate::domain::instance::InstanceName;
+
+pub use start::{StartError, start};
+
+/// Which instances an owner decides for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// All of the home.
+    Fleet,
+    /// Those that a one-shot command names; the others are only shown.
+    Only(BTreeSet<InstanceName>),
+}
+
+impl Scope {
+    /// Returns whether the owner may start, stop, restart and probe this instance.
+    #[must_use]
+    pub fn covers(&self, name: &InstanceName) -> bool {
+        match self {
+            Self::Fleet => true,
+            Self::Only(names) => names.contains(name),
+        }
+    }
+}
+
+/// Unix seconds now; for display only.
+#[must_use]
+pub fn wall_clock() -> f64 {
+    actor::wall()
+}

@@ -1,0 +1,141 @@
+//! What the rest of the program holds of a running supervisor: commands in, pictures out.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::decision::{Command, Denied, Ignored};
+use crate::domain::event::Event;
+use crate::domain::fleet::FleetSnapshot;
+use crate::domain::instance::InstanceName;
+use crate::domain::run::RunId;
+
+/// Events kept in memory for readers; older ones are in the database.
+const RING_LIMIT: usize = 4096;
+
+/// A way to the supervisor's actor; cheap to clone.
+#[derive(Clone)]
+pub struct Handle {
+    pub(super) inbox: mpsc::Sender<super::actor::Message>,
+    pub(super) snapshot: watch::Receiver<Arc<FleetSnapshot>>,
+    pub(super) events: EventRing,
+}
+
+/// A command that was carried out, or was already true.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    pub run: Option<RunId>,
+    /// The first generation that shows the effect.
+    pub generation: u64,
+}
+
+/// A command that changed nothing.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CommandError {
+    #[error("it is already running")]
+    AlreadyRunning,
+    #[error("it is not running")]
+    NotRunning,
+    #[error(transparent)]
+    Denied(#[from] Denied),
+    #[error("the supervisor is shutting down")]
+    ShuttingDown,
+}
+
+impl From<Ignored> for CommandError {
+    fn from(ignored: Ignored) -> Self {
+        match ignored {
+            Ignored::AlreadyRunning => Self::AlreadyRunning,
+            Ignored::NotRunning => Self::NotRunning,
+        }
+    }
+}
+
+impl Handle {
+    /// Gives a command and returns once it is decided and stored; the work goes on.
+    ///
+    /// # Errors
+    ///
+    /// Returns why nothing was changed.
+    pub async fn command(&self, command: Command) -> Result<Answer, CommandError> {
+        let (reply, answer) = oneshot::channel();
+        self.send(super::actor::Message::Command { command, reply }).await?;
+        answer.await.map_err(|_| CommandError::ShuttingDown)?
+    }
+
+    /// Starts every autostart instance that does not run.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error only while the supervisor shuts down.
+    pub async fn autostart(&self) -> Result<Answer, CommandError> {
+        let (reply, answer) = oneshot::channel();
+        self.send(super::actor::Message::Autostart { reply }).await?;
+        answer.await.map_err(|_| CommandError::ShuttingDown)?
+    }
+
+    /// Waits until everything decided so far is in the database.
+    pub async fn settled(&self) {
+        let (reply, done) = oneshot::channel();
+        if self.send(super::actor::Message::Settle { reply }).await.is_ok() {
+            done.await.ok(); // a closed channel means the actor has ended, which is settled too
+        }
+    }
+
+    /// Returns the present picture.
+    #[must_use]
+    pub fn snapshot(&self) -> Arc<FleetSnapshot> {
+        Arc::clone(&self.snapshot.borrow())
+    }
+
+    /// Returns the picture as soon as it is newer than `generation`, or after `wait`.
+    pub async fn snapshot_after(&self, generation: u64, wait: Duration) -> Arc<FleetSnapshot> {
+        let mut snapshot = self.snapshot.clone();
+        let newer = snapshot.wait_for(|picture| picture.generation > generation);
+        match tokio::time::timeout(wait, newer).await {
+            Ok(Ok(picture)) => Arc::clone(&picture),
+            Ok(Err(_)) | Err(_) => self.snapshot(),
+        }
+    }
+
+    /// Returns the newest `limit` events after id `after`, oldest first.
+    #[must_use]
+    pub fn events(&self, after: i64, limit: usize) -> Vec<Event> {
+        self.events.after(after, limit)
+    }
+
+    /// Returns whether an instance of this name is known.
+    #[must_use]
+    pub fn knows(&self, name: &InstanceName) -> bool {
+        self.snapshot.borrow().rows.iter().any(|row| row.name == *name)
+    }
+
+    async fn send(&self, message: super::actor::Message) -> Result<(), CommandError> {
+        self.inbox.send(message).await.map_err(|_| CommandError::ShuttingDown)
+    }
+}
+
+/// The newest events, by rising id.
+#[derive(Clone, Default)]
+pub struct EventRing {
+    events: Arc<Mutex<VecDeque<Event>>>,
+}
+
+impl EventRing {
+    pub(super) fn push(&self, event: Event) {
+        let mut events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
+        if events.len() == RING_LIMIT {
+            events.pop_front();
+        }
+        events.push_back(event);
+    }
+
+    fn after(&self, after: i64, limit: usize) -> Vec<Event> {
+        let events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
+        let newer = events.partition_point(|event| event.id <= after);
+        let first = newer.max(events.len().saturating_sub(limit));
+        events.range(first..).cloned().collect()
+    }
+}

@@ -1,0 +1,270 @@
+//! From a locked home to a running supervisor: database, configurations, adoption, first starts.
+
+use std::io;
+use std::sync::Arc;
+
+use rustix::process::{Resource, Rlimit, getrlimit, set_child_subreaper, setrlimit};
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::warn;
+
+use super::actor::{Actor, Clock, Message, Parts, wall};
+use super::configs;
+use super::decision::Input;
+use super::ends;
+use super::handle::{EventRing, Handle};
+use super::launch::{self, Launcher};
+use super::record::{Recorder, Remembered};
+use super::state::{Config, Fleet};
+use super::Scope;
+use crate::config::home::Home;
+use crate::domain::event::{EventType, Level};
+use crate::domain::exit::RunExit;
+use crate::domain::fleet::FleetSnapshot;
+use crate::domain::instance::InstanceName;
+use crate::domain::lifecycle::Desired;
+use crate::domain::run::{RunId, StopMode};
+use crate::process::adopt::{self, Adoption};
+use crate::process::launch::ShimProgram;
+use crate::process::live::LiveRun;
+use crate::process::runfiles::{self, RunFile, RunPaths, SpecFile};
+use crate::process::watch::PidWatcher;
+use crate::store::StoreError;
+
+/// Messages that wait for the loop; senders wait when it is full.
+const INBOX: usize = 1024;
+
+/// Run folders that are looked at on one thread before another is worth its cost.
+const FOLDERS_PER_THREAD: usize = 32;
+
+/// Why a supervisor cannot run in this home.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("find our own executable")]
+    Shim(#[source] io::Error),
+    #[error("start the thread that watches processes")]
+    Watcher(#[source] io::Error),
+    #[error("prepare the start")]
+    Prepare(#[from] tokio::task::JoinError),
+}
+
+/// What became of one instance's run while nobody owned the home.
+struct Found {
+    name: InstanceName,
+    adoption: Adoption,
+    /// What the run was started with.
+    spec: Option<SpecFile>,
+}
+
+/// Starts the supervisor of a home whose lock this process holds.
+///
+/// # Errors
+///
+/// Returns what could not be opened or started.
+pub async fn start(
+    home: &Home,
+    scope: Scope,
+    shutdown: CancellationToken,
+    tasks: &TaskTracker,
+) -> Result<Handle, StartError> {
+    // Without it, the server of a killed shim would become init's child and its exit code be lost.
+    if let Err(error) = set_child_subreaper(Some(rustix::process::getpid())) {
+        warn!(%error, "become a subreaper");
+    }
+    let open_files = raise_open_files();
+    let (mut recorder, remembered) = Recorder::open(home)?;
+    let prepared = home.clone();
+    let (loaded, found) = tokio::task::spawn_blocking(move || {
+        (configs::read(&prepared), look_at_runs(&prepared))
+    })
+    .await?;
+    let shim = ShimProgram::find().map_err(StartError::Shim)?;
+    let (sender, inbox) = mpsc::channel(INBOX);
+    let ends = sender.clone();
+    let watcher = PidWatcher::start(move |key| ends.blocking_send(Message::Ended { key }).is_ok())
+        .map_err(StartError::Watcher)?;
+    let launcher =
+        Launcher { home: home.clone(), shim, settings: loaded.settings, open_files };
+    let events = EventRing::default();
+    let (picture, snapshot) = watch::channel(Arc::new(FleetSnapshot::default()));
+    recorder.prune(loaded.settings);
+    let database = recorder.state();
+
+    let mut fleet = Fleet::new(loaded.settings.max_loading.max(1));
+    for (name, config) in &loaded.configs {
+        let instance = fleet.instances.entry(name.clone()).or_default();
+        instance.config = config.clone();
+    }
+    for (name, desired) in &remembered.desired {
+        if let Some(instance) = fleet.instances.get_mut(name) {
+            instance.desired = *desired;
+        }
+    }
+    let mut actor = Actor::new(Parts {
+        fleet,
+        launcher,
+        recorder,
+        scope,
+        events: events.clone(),
+        inbox,
+        sender: sender.clone(),
+        picture,
+        watcher,
+        clock: Clock::new(),
+    });
+    let mut inputs = vec![Input::ConfigsLoaded(loaded.configs)];
+    for found in found {
+        if let Some(input) = actor.take_over(found) {
+            inputs.push(input);
+        }
+    }
+    actor.restore(&remembered);
+    inputs.push(Input::Autostart { names: actor.first_starts(&remembered) });
+    actor.begin(inputs).await;
+    tasks.spawn(actor.run(shutdown));
+    Ok(Handle { inbox: sender, snapshot, events, database })
+}
+
+/// Many runs need many descriptors; returns the usual limit, which servers get back.
+fn raise_open_files() -> Option<u64> {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    setrlimit(Resource::Nofile, raised).ok(); // the usual limit serves some hundred runs
+    limit.current
+}
+
+/// Looks at every run of the home, several at a time.
+fn look_at_runs(home: &Home) -> Vec<Found> {
+    let Ok(entries) = std::fs::read_dir(home.all_runs_dir()) else { return Vec::new() };
+    let names: Vec<InstanceName> = entries
+        .filter_map(Result::ok)
+        .filter_map(|entry| InstanceName::parse(entry.file_name().to_str()?).ok())
+        .collect();
+    let look = |name: &InstanceName| {
+        let paths = RunPaths::new(home.runs_dir(name));
+        let spec = runfiles::read(&paths.spec()).ok().flatten();
+        Found { name: name.clone(), adoption: adopt::inspect(&paths), spec }
+    };
+    std::thread::scope(|threads| {
+        let parts: Vec<_> = names
+            .chunks(FOLDERS_PER_THREAD)
+            .map(|part| threads.spawn(move || part.iter().map(look).collect::<Vec<_>>()))
+            .collect();
+        parts.into_iter().filter_map(|part| part.join().ok()).flatten().collect()
+    })
+}
+
+impl Actor {
+    /// Turns what was found of a run into an input; a living run is watched from here on.
+    fn take_over(&mut self, found: Found) -> Option<Input> {
+        let Found { name, adoption, spec } = found;
+        let covered = self.scope.covers(&name);
+        let started_with = spec.as_ref().map(|spec| spec.config.clone()).unwrap_or_default();
+        match adoption {
+            Adoption::Nothing => None,
+            Adoption::Live(live) => {
+                let stopping = live.run.stopping_since.map(|_| StopMode::Gentle);
+                let up = launch::up(&live, started_with);
+                self.watch(&name, live);
+                Some(Input::Adopted { name, up, stopping })
+            }
+            Adoption::ShimGone(live) => {
+                let stopping = live.run.stopping_since.map(|_| StopMode::Gentle);
+                let up = launch::up(&live, started_with);
+                if covered {
+                    self.attach_again(name.clone(), live);
+                } else {
+                    self.watch(&name, live);
+                }
+                Some(Input::Adopted { name, up, stopping })
+            }
+            Adoption::Ended(run, exit) => {
+                let known = self.recorder.knows_end(&run.run_id);
+                let paths = self.launcher.run_paths(&name);
+                (!known).then(|| ended(name, &run, RunExit::from(exit), ends::last_words(&paths)))
+            }
+            Adoption::Vanished(run) => {
+                let paths = self.launcher.run_paths(&name);
+                let exit = adopt::collect_exit(&paths, &run, None);
+                let known = self.recorder.knows_end(&run.run_id);
+                (!known).then(|| ended(name, &run, RunExit::from(exit), ends::last_words(&paths)))
+            }
+            Adoption::Rebooted(run) => {
+                let known = self.recorder.knows_end(&run.run_id);
+                let exit = RunExit {
+                    status: None,
+                    core_dumped: false,
+                    started_at: run.started_at,
+                    ended_at: wall(),
+                    dropped_bytes: 0,
+                    requested: true,
+                };
+                let words = Some("the machine was rebooted".to_owned());
+                (!known).then(|| ended(name, &run, exit, words))
+            }
+            Adoption::Unproven { run, why } => {
+                let message = format!(
+                    "pid {} may be its server but is not proven ({why}); it is left alone",
+                    run.child.pid
+                );
+                self.announce_later(Some(name), Level::Warning, EventType::OrphanFound, message);
+                None
+            }
+            Adoption::Damaged { why } => {
+                let message = format!("its run files cannot be read: {why}");
+                self.announce_later(Some(name), Level::Error, EventType::OrphanFound, message);
+                None
+            }
+        }
+    }
+
+    fn attach_again(&mut self, name: InstanceName, live: Box<LiveRun>) {
+        let paths = self.launcher.run_paths(&name);
+        let shim = self.launcher.shim.clone();
+        let sender = self.sender.clone();
+        tokio::task::spawn_blocking(move || {
+            let message = match ends::attach(&paths, live, &shim) {
+                Ok(live) => Message::Attached { name, live },
+                Err((live, why)) => Message::AttachFailed { name, live, why },
+            };
+            sender.blocking_send(message).ok(); // the loop has ended
+        });
+    }
+
+    /// An instance that had given up stays so until a person acts.
+    fn restore(&mut self, remembered: &Remembered) {
+        for (name, reason) in &remembered.failed {
+            if remembered.desired.get(name) == Some(&Desired::Running) {
+                self.restore_failed(name, reason.clone());
+            }
+        }
+    }
+
+    /// What was wanted, and autostart instances never seen before.
+    fn first_starts(&self, remembered: &Remembered) -> Vec<InstanceName> {
+        if self.scope != Scope::Fleet {
+            return Vec::new();
+        }
+        self.fleet
+            .instances
+            .iter()
+            .filter(|(name, instance)| match remembered.desired.get(*name) {
+                Some(desired) => *desired == Desired::Running,
+                None => matches!(&instance.config, Config::Ready(spec) if spec.autostart),
+            })
+            .map(|(name, _)| name.clone())
+            .collect()
+    }
+}
+
+fn ended(
+    name: InstanceName,
+    run: &RunFile,
+    exit: RunExit,
+    last_words: Option<String>,
+) -> Input {
+    Input::EndedUnwatched { name, run: RunId::new(run.run_id.clone()), exit, last_words }
+}
