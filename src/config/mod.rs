@@ -1,1 +1,26 @@
 //! Files in a home become validated instance specs.
+//!
+//! A file is parsed into one tree for TOML and JSON (`tree`, `json`), checked against the list of
+//! all fields (`fields`, `check`, `read`), turned into a spec (`spec`) and compared with its
+//! neighbours (`set`). Every step collects findings instead of stopping at the first.
+
+mod autostart;
+mod check;
+pub mod drift;
+pub mod fields;
+pub mod finding;
+pub mod home;
+mod json;
+pub mod load;
+mod read;
+mod registry;
+pub mod render;
+pub mod secrets;
+mod set;
+pub mod settings;
+mod spec;
+mod tree;
+
+pub use set::ports_collide;
+pub use spec::SIMULATED;
+pub use tree::Format;

@@ -1,0 +1,89 @@
+//! Hides keys where a configuration is shown or compared.
+
+/// Arguments whose value is a secret.
+const SECRET_FLAGS: [&str; 2] = ["--api-key", "--hf-token"];
+
+/// Parts of variable names that mark their value as a secret.
+const SECRET_PARTS: [&str; 4] = ["KEY", "TOKEN", "SECRET", "PASSWORD"];
+
+/// Stands for a secret.
+pub const MASK: &str = "***";
+
+/// Returns the arguments as they may be shown.
+#[must_use]
+pub fn mask_args(args: &[String]) -> Vec<String> {
+    replace_secrets(args, |_secret| MASK.to_owned())
+}
+
+/// Returns a variable's value as it may be shown.
+#[must_use]
+pub fn mask_variable(name: &str, value: &str) -> String {
+    if is_secret_variable(name) {
+        MASK.to_owned()
+    } else {
+        value.to_owned()
+    }
+}
+
+/// Returns whether an argument hands a key to the server in plain sight.
+pub(super) fn is_api_key(argument: &str) -> bool {
+    argument == "--api-key" || argument.starts_with("--api-key=")
+}
+
+pub(super) fn is_secret_variable(name: &str) -> bool {
+    let name = name.to_ascii_uppercase();
+    SECRET_PARTS.iter().any(|part| name.contains(part))
+}
+
+/// Returns the arguments with every secret replaced by what `stand_in` makes of it.
+pub(super) fn replace_secrets(args: &[String], stand_in: impl Fn(&str) -> String) -> Vec<String> {
+    let mut secret_follows = false;
+    args.iter()
+        .map(|argument| {
+            if std::mem::take(&mut secret_follows) {
+                return stand_in(argument);
+            }
+            secret_follows = SECRET_FLAGS.contains(&argument.as_str());
+            match argument.split_once('=') {
+                Some((flag, secret)) if SECRET_FLAGS.contains(&flag) => {
+                    format!("{flag}={}", stand_in(secret))
+                }
+                Some(_) | None => argument.clone(),
+            }
+        })
+        .collect()
+}
+
+/// Returns what tells two secrets apart without telling either: 32 bits of FNV-1a.
+pub(super) fn stand_in(secret: &str) -> String {
+    format!("{MASK}{:08x}", fingerprint(secret.as_bytes()) >> 32)
+}
+
+/// FNV-1a, which stays the same from version to version, unlike the standard library's hash.
+pub(super) fn fingerprint(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_hidden_in_both_spellings() {
+        let rows = [
+            ("-c 8 --api-key s3cret -v", "-c 8 --api-key *** -v"),
+            ("--api-key=s3cret", "--api-key=***"),
+            ("--hf-token s3cret", "--hf-token ***"),
+            ("--api-key-file key.txt", "--api-key-file key.txt"),
+            ("--api-key", "--api-key"),
+        ];
+        for (args, expected) in rows {
+            let args: Vec<_> = args.split(' ').map(str::to_owned).collect();
+            assert_eq!(mask_args(&args).join(" "), expected);
+        }
+        assert_eq!(mask_variable("HF_TOKEN", "s3cret"), MASK);
+        assert_eq!(mask_variable("CUDA_VISIBLE_DEVICES", "0"), "0");
+    }
+}

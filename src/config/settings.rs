@@ -1,0 +1,194 @@
+//! `orchestrator.toml`: defaults for every instance, and how the supervisor behaves.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::check::{Checked, check};
+use super::fields::{INSTANCE, SETTINGS};
+use super::finding::{Finding, Severity};
+use super::home::Home;
+use super::spec::absolute;
+use super::tree::{Format, Node, Source};
+
+/// Instance fields that belong to one instance and cannot be a default.
+const IDENTITY: [&str; 4] = ["name", "display_name", "instance_uid", "instance_no"];
+
+/// The settings of a home; built-in ones where its file is absent or wrong.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    pub supervisor: SupervisorSettings,
+    pub api: ApiSettings,
+    pub retention: Retention,
+    /// Whether a start that will not fit into memory is refused.
+    pub memory_refuse: bool,
+    /// Work units running at once; 0 means no limit.
+    pub work_max_parallel: u32,
+    /// `[dashboard]` as written; the dashboard reads it itself.
+    pub dashboard: toml::Table,
+    pub findings: Vec<Finding>,
+    defaults: Option<Defaults>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SupervisorSettings {
+    /// Models loaded at once.
+    pub max_loading: u32,
+    /// For instances that name none.
+    pub stop_grace: Option<Duration>,
+}
+
+/// The API beside the socket; absent unless an address is given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ApiSettings {
+    pub listen: Option<SocketAddr>,
+    pub token_file: Option<PathBuf>,
+}
+
+/// How long events are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retention {
+    pub events_days: u32,
+    pub events_rows: u32,
+}
+
+/// `[defaults]`, to be merged under each instance as the second source of its check.
+#[derive(Clone, Debug)]
+pub(super) struct Defaults {
+    pub(super) source: Source,
+    pub(super) node: Node,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            supervisor: SupervisorSettings {
+                max_loading: 2,
+                stop_grace: None,
+            },
+            api: ApiSettings {
+                listen: None,
+                token_file: None,
+            },
+            retention: Retention {
+                events_days: 7,
+                events_rows: 200_000,
+            },
+            memory_refuse: false,
+            work_max_parallel: 0,
+            dashboard: toml::Table::new(),
+            findings: Vec::new(),
+            defaults: None,
+        }
+    }
+}
+
+impl Settings {
+    /// Reads the settings of a home; whatever is wrong with them is in the findings.
+    #[must_use]
+    pub fn load(home: &Home) -> Self {
+        let path = home.settings_file();
+        if !path.exists() {
+            return Self::default();
+        }
+        match Source::read(&path, Format::Toml) {
+            Ok(source) => Self::from_source(home, &source),
+            Err(finding) => Self {
+                findings: vec![*finding],
+                ..Self::default()
+            },
+        }
+    }
+
+    fn from_source(home: &Home, source: &Source) -> Self {
+        let root = match source.parse(0) {
+            Ok(root) => root,
+            Err(findings) => {
+                return Self {
+                    findings,
+                    ..Self::default()
+                };
+            }
+        };
+        let sources = [source];
+        let checked = check(SETTINGS, "", &root, &sources);
+        let built_in = Self::default();
+        let text_of = |path: &str| checked.text(path);
+        let mut settings = Self {
+            supervisor: SupervisorSettings {
+                max_loading: checked
+                    .count("supervisor.max_loading")
+                    .unwrap_or(built_in.supervisor.max_loading),
+                stop_grace: checked.duration("supervisor.stop_grace"),
+            },
+            api: ApiSettings {
+                listen: checked.address("api.listen"),
+                token_file: text_of("api.token_file").map(|path| absolute(home.root(), &path)),
+            },
+            retention: Retention {
+                events_days: checked
+                    .count("retention.events_days")
+                    .unwrap_or(built_in.retention.events_days),
+                events_rows: checked
+                    .count("retention.events_rows")
+                    .unwrap_or(built_in.retention.events_rows),
+            },
+            memory_refuse: checked.flag("memory.refuse").unwrap_or(false),
+            work_max_parallel: checked.count("work.max_parallel").unwrap_or(0),
+            dashboard: dashboard(&source.text),
+            findings: checked.into_findings(),
+            defaults: None,
+        };
+        settings.take_defaults(source, &root);
+        settings
+    }
+
+    /// Takes `[defaults]` as a whole or not at all: half of them would surprise.
+    fn take_defaults(&mut self, source: &Source, root: &Node) {
+        let Some(entry) = root.entry("defaults") else {
+            return;
+        };
+        let sources = [source];
+        let mut checked = check(INSTANCE, "defaults.", &entry.node, &sources);
+        refuse_identity(&mut checked);
+        let usable = !checked.has_errors();
+        self.findings.extend(checked.into_findings());
+        if !usable {
+            return;
+        }
+        // Parsed again, so that the places name the second source of an instance's check.
+        self.defaults = source
+            .parse(1)
+            .ok()
+            .and_then(|root| root.entry("defaults").map(|entry| entry.node.clone()))
+            .map(|node| Defaults {
+                source: source.clone(),
+                node,
+            });
+    }
+
+    pub(super) fn defaults(&self) -> Option<&Defaults> {
+        self.defaults.as_ref()
+    }
+}
+
+fn refuse_identity(checked: &mut Checked<'_>) {
+    for field in IDENTITY {
+        if checked.text(field).is_some() {
+            let message = format!("defaults.{field} belongs to one instance");
+            let help = "set it in the instance's own file";
+            checked.complain(Severity::Error, field, message, help);
+        }
+    }
+}
+
+fn dashboard(text: &str) -> toml::Table {
+    let table = text.parse::<toml::Table>().ok();
+    table
+        .and_then(|mut table| table.remove("dashboard"))
+        .and_then(|value| match value {
+            toml::Value::Table(table) => Some(table),
+            _ => None,
+        })
+        .unwrap_or_default()
+}
