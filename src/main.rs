@@ -1,3 +1,7 @@
 //! The edge: hands the command line to `cli` and returns its exit code.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    ExitCode::from(llama_orch::cli::main(std::env::args_os().collect()))
+}

@@ -1,1 +1,110 @@
 //! Arguments, printing and exit codes.
+
+mod act;
+mod args;
+mod daemon;
+mod describe;
+pub mod exit;
+mod live;
+mod logs;
+mod offline;
+mod orphans;
+pub mod output;
+mod ps;
+mod select;
+mod session;
+mod table;
+mod tracing;
+
+use std::ffi::OsString;
+
+use clap::Parser as _;
+use clap::error::ErrorKind;
+
+use args::{Cli, Command};
+use exit::{CliError, Exit};
+use output::{ColorChoice, Output};
+
+use crate::config::home::{self, Home};
+
+/// Runs the program; returns its exit code.
+#[must_use]
+pub fn main(args: Vec<OsString>) -> u8 {
+    // The two that run for as long as a server does come first and bring nothing else along.
+    match args.get(1).and_then(|arg| arg.to_str()) {
+        Some("shim") => return crate::process::shim::main(&args[2..]),
+        Some("sim") => return crate::sim::main(args[2..].to_vec()),
+        Some(_) | None => {}
+    }
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(error) => return usage(&error),
+    };
+    let output = Output::new(cli.color);
+    let result = resolve(&cli).and_then(|home| {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        let result = runtime.block_on(dispatch(&cli, &home, &output));
+        // A blocking call that still runs (a launch) must not hold the process; its run is adopted.
+        runtime.shutdown_background();
+        result
+    });
+    match result {
+        Ok(exit) => exit.code(),
+        Err(error) => {
+            output.error(&error.message);
+            if let Some(hint) = &error.hint {
+                output.hint(hint);
+            }
+            error.exit.code()
+        }
+    }
+}
+
+fn usage(error: &clap::Error) -> u8 {
+    let output = Output::new(ColorChoice::Auto);
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+            output.line(error.to_string().trim_end()).ok(); // nobody reads it
+            Exit::Success.code()
+        }
+        _ => {
+            output.say(error.to_string().trim_end());
+            Exit::Usage.code()
+        }
+    }
+}
+
+fn resolve(cli: &Cli) -> Result<Home, CliError> {
+    home::resolve_here(cli.home.clone())
+        .map_err(|error| CliError::new(Exit::General, error.to_string()))
+}
+
+async fn dispatch(cli: &Cli, home: &Home, output: &Output) -> Result<Exit, CliError> {
+    if cli.daemon {
+        return daemon::foreground(home, cli.autostart).await;
+    }
+    if cli.ps {
+        return ps::run(home, cli.ps_options, output).await;
+    }
+    match &cli.command {
+        None if output.stdout_is_terminal => live::run(home, output).await,
+        None => {
+            let exit = ps::run(home, cli.ps_options, output).await?;
+            output
+                .hint("in a terminal, llama-orch shows the fleet live; --help lists the commands");
+            Ok(exit)
+        }
+        Some(Command::Ps(args)) => ps::run(home, *args, output).await,
+        Some(Command::Up(args)) => act::up(home, args, output).await,
+        Some(Command::Down(args)) => act::down(home, args, output).await,
+        Some(Command::Restart(args)) => act::restart(home, args, output).await,
+        Some(Command::Logs(args)) => logs::run(home, args, output).await,
+        Some(Command::Describe(args)) => describe::run(home, &args.name, args.json, output).await,
+        Some(Command::Daemon(command)) => daemon::run(home, command.clone(), output).await,
+        Some(Command::Orphans(args)) => orphans::run(home, args, output),
+        // Answered before the arguments were parsed.
+        Some(Command::Shim { .. } | Command::Sim { .. }) => Ok(Exit::Usage),
+    }
+}

@@ -1,1 +1,8 @@
-//! Owning.
+//! Owning a home: the lock, the socket and the shutdown order.
+
+pub mod foreground;
+pub mod http;
+pub mod lock;
+pub mod logfile;
+pub mod owner;
+pub mod serve;

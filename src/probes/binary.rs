@@ -37,14 +37,20 @@ struct About {
 /// Returns whether the binary's help knows this flag; a binary without a help knows none.
 #[must_use]
 pub fn knows_flag(state_dir: &Path, program: &Path, prefix: &[String], flag: &str) -> bool {
-    let Some(stamp) = stamp(program) else { return false };
+    let Some(stamp) = stamp(program) else {
+        return false;
+    };
     let cache = state_dir.join("binaries.json");
     let mut known: Known = fs::read(&cache)
         .ok()
         .and_then(|bytes| serde_json::from_slice(&bytes).ok())
         .unwrap_or_default();
     let key = program.display().to_string();
-    if let Some(about) = known.binaries.get(&key).filter(|about| about.stamp == stamp) {
+    if let Some(about) = known
+        .binaries
+        .get(&key)
+        .filter(|about| about.stamp == stamp)
+    {
         return about.flags.iter().any(|known| known == flag);
     }
     let flags = flags_in(&help(program, prefix).unwrap_or_default());
@@ -68,9 +74,14 @@ fn stamp(program: &Path) -> Option<String> {
 
 fn remember(cache: &PathBuf, known: &Known) {
     let temporary = cache.with_extension(format!("tmp{}", fastrand::u32(..)));
-    let Ok(bytes) = serde_json::to_vec(known) else { return };
+    let Ok(bytes) = serde_json::to_vec(known) else {
+        return;
+    };
     // Only a cache: if it cannot be kept, the binary is asked again.
-    if fs::write(&temporary, bytes).and_then(|()| fs::rename(&temporary, cache)).is_err() {
+    if fs::write(&temporary, bytes)
+        .and_then(|()| fs::rename(&temporary, cache))
+        .is_err()
+    {
         fs::remove_file(&temporary).ok(); // it may never have been created
     }
 }
@@ -93,12 +104,16 @@ fn help(program: &Path, prefix: &[String]) -> Option<String> {
         stdout.take(HELP_LIMIT).read_to_end(&mut text).ok()?;
         Some(text)
     });
-    let ended = rustix::process::pidfd_open(group, rustix::process::PidfdFlags::empty())
-        .is_ok_and(|pidfd| {
-            let limit = Timespec { tv_sec: HELP_TIME.as_secs().cast_signed(), tv_nsec: 0 };
+    let ended = rustix::process::pidfd_open(group, rustix::process::PidfdFlags::empty()).is_ok_and(
+        |pidfd| {
+            let limit = Timespec {
+                tv_sec: HELP_TIME.as_secs().cast_signed(),
+                tv_nsec: 0,
+            };
             let mut fds = [PollFd::new(&pidfd, PollFlags::IN)];
             poll(&mut fds, Some(&limit)).is_ok_and(|ready| ready > 0)
-        });
+        },
+    );
     if !ended {
         // Not reaped yet, so the number still names its group and no other.
         kill_process_group(group, Signal::KILL).ok(); // it may just have ended

@@ -40,7 +40,10 @@ pub async fn probe(target: &Target, timeout: Duration) -> Outcome {
         Ok(Err(reason)) => Verdict::Unreachable { reason },
         Err(_) => Verdict::TimedOut,
     };
-    Outcome { verdict, took: begun.elapsed() }
+    Outcome {
+        verdict,
+        took: begun.elapsed(),
+    }
 }
 
 async fn ask(target: &Target) -> Result<Verdict, String> {
@@ -54,7 +57,10 @@ async fn ask(target: &Target) -> Result<Verdict, String> {
 
 fn judge(target: &Target, status: u16, body: &str) -> Verdict {
     if target.expected_status.contains(&status) {
-        let fits = target.expected_body.as_ref().is_none_or(|text| body.contains(text.as_str()));
+        let fits = target
+            .expected_body
+            .as_ref()
+            .is_none_or(|text| body.contains(text.as_str()));
         if fits {
             return Verdict::Healthy;
         }
@@ -68,12 +74,15 @@ fn judge(target: &Target, status: u16, body: &str) -> Verdict {
 async fn get(target: &Target, path: &str) -> Result<(u16, String), String> {
     match &target.address {
         Address::Tcp { host, port } => {
-            let stream =
-                TcpStream::connect((host.as_str(), *port)).await.map_err(|error| error.to_string())?;
+            let stream = TcpStream::connect((host.as_str(), *port))
+                .await
+                .map_err(|error| error.to_string())?;
             exchange(stream, target, path).await
         }
         Address::Unix(socket) => {
-            let stream = UnixStream::connect(socket).await.map_err(|error| error.to_string())?;
+            let stream = UnixStream::connect(socket)
+                .await
+                .map_err(|error| error.to_string())?;
             exchange(stream, target, path).await
         }
     }
@@ -90,18 +99,26 @@ where
     if let Some(key) = &target.api_key {
         request = request.header("authorization", format!("Bearer {key}"));
     }
-    let request = request.body(Empty::<Bytes>::new()).map_err(|error| error.to_string())?;
+    let request = request
+        .body(Empty::<Bytes>::new())
+        .map_err(|error| error.to_string())?;
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
         .await
         .map_err(|error| error.to_string())?;
     let exchange = async {
-        let answer = sender.send_request(request).await.map_err(|error| error.to_string())?;
+        let answer = sender
+            .send_request(request)
+            .await
+            .map_err(|error| error.to_string())?;
         let status = answer.status().as_u16();
         let body = Limited::new(answer.into_body(), BODY_LIMIT)
             .collect()
             .await
             .map_err(|error| error.to_string())?;
-        Ok((status, String::from_utf8_lossy(&body.to_bytes()).into_owned()))
+        Ok((
+            status,
+            String::from_utf8_lossy(&body.to_bytes()).into_owned(),
+        ))
     };
     // Driven here and not in a task of its own, so that a cancelled probe leaves nothing behind.
     let mut connection = std::pin::pin!(connection);
@@ -133,21 +150,38 @@ mod tests {
             }
         });
         let target = Target {
-            address: Address::Tcp { host: "127.0.0.1".to_owned(), port },
+            address: Address::Tcp {
+                host: "127.0.0.1".to_owned(),
+                port,
+            },
             path: "/health".to_owned(),
             expected_status: vec![200],
             expected_body: Some("ok".to_owned()),
             api_key: None,
         };
-        assert_eq!(probe(&target, Duration::from_secs(10)).await.verdict, expected);
+        assert_eq!(
+            probe(&target, Duration::from_secs(10)).await.verdict,
+            expected
+        );
         server.await.expect("the server ended well");
     }
 
     #[tokio::test]
     async fn answers_become_verdicts() {
-        check(&["HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"], Verdict::Healthy).await;
-        check(&["HTTP/1.1 503 No\r\ncontent-length: 0\r\n\r\n"], Verdict::Loading).await;
-        let wrong = Verdict::Wrong { status: 200, excerpt: "no".to_owned() };
+        check(
+            &["HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"],
+            Verdict::Healthy,
+        )
+        .await;
+        check(
+            &["HTTP/1.1 503 No\r\ncontent-length: 0\r\n\r\n"],
+            Verdict::Loading,
+        )
+        .await;
+        let wrong = Verdict::Wrong {
+            status: 200,
+            excerpt: "no".to_owned(),
+        };
         check(&["HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nno"], wrong).await;
         let fallback = [
             "HTTP/1.1 404 No\r\ncontent-length: 0\r\nconnection: close\r\n\r\n",
@@ -162,7 +196,10 @@ mod tests {
         let port = listener.local_addr().expect("an address").port();
         drop(listener);
         let target = Target {
-            address: Address::Tcp { host: "127.0.0.1".to_owned(), port },
+            address: Address::Tcp {
+                host: "127.0.0.1".to_owned(),
+                port,
+            },
             path: "/health".to_owned(),
             expected_status: vec![200],
             expected_body: None,

@@ -22,8 +22,13 @@ pub enum Verdict {
     /// It answers that it is still reading its model.
     Loading,
     /// It answers, but not as it should.
-    Wrong { status: u16, excerpt: String },
-    Unreachable { reason: String },
+    Wrong {
+        status: u16,
+        excerpt: String,
+    },
+    Unreachable {
+        reason: String,
+    },
     TimedOut,
 }
 
@@ -39,7 +44,10 @@ impl Address {
     /// list of hosts the first counts. `None` without a port.
     #[must_use]
     pub fn of(host: &str, port: Option<u16>) -> Option<Self> {
-        let first = host.split(',').map(str::trim).find(|host| !host.is_empty())?;
+        let first = host
+            .split(',')
+            .map(str::trim)
+            .find(|host| !host.is_empty())?;
         if first.ends_with(".sock") {
             return Some(Self::Unix(PathBuf::from(first)));
         }
@@ -50,7 +58,10 @@ impl Address {
             "::" => "::1",
             other => other,
         };
-        Some(Self::Tcp { host: host.to_owned(), port: port? })
+        Some(Self::Tcp {
+            host: host.to_owned(),
+            port: port?,
+        })
     }
 
     /// Returns the value of an HTTP `Host` header.
@@ -79,7 +90,12 @@ mod tests {
             ("/run/x.sock", "localhost"),
         ];
         for (host, authority) in rows {
-            assert_eq!(Address::of(host, Some(80)).map(|found| found.authority()).as_deref(), Some(authority));
+            assert_eq!(
+                Address::of(host, Some(80))
+                    .map(|found| found.authority())
+                    .as_deref(),
+                Some(authority)
+            );
         }
         assert_eq!(Address::of("127.0.0.1", None), None);
     }

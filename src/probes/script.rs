@@ -4,8 +4,8 @@ use std::os::unix::process::CommandExt as _;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
 
 use super::{Outcome, Verdict};
 
@@ -33,9 +33,13 @@ pub async fn probe(script: &Script, timeout: Duration) -> Outcome {
     let begun = Instant::now();
     let script = script.clone();
     let verdict = tokio::task::spawn_blocking(move || run(&script, timeout)).await;
-    let verdict = verdict
-        .unwrap_or_else(|error| Verdict::Unreachable { reason: format!("run the script: {error}") });
-    Outcome { verdict, took: begun.elapsed() }
+    let verdict = verdict.unwrap_or_else(|error| Verdict::Unreachable {
+        reason: format!("run the script: {error}"),
+    });
+    Outcome {
+        verdict,
+        took: begun.elapsed(),
+    }
 }
 
 fn run(script: &Script, timeout: Duration) -> Verdict {
@@ -43,7 +47,11 @@ fn run(script: &Script, timeout: Duration) -> Verdict {
     let Some(mut command) = prepared(script) else {
         return unreachable("the script is empty or has an open quote".to_owned());
     };
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .process_group(0);
     let mut child = match command.spawn() {
         Ok(child) => child,
         Err(error) => return unreachable(format!("run the script: {error}")),
@@ -69,7 +77,9 @@ fn run(script: &Script, timeout: Duration) -> Verdict {
 }
 
 fn prepared(script: &Script) -> Option<Command> {
-    let port = script.port.map_or_else(String::new, |port| port.to_string());
+    let port = script
+        .port
+        .map_or_else(String::new, |port| port.to_string());
     let fill = |text: &str| {
         text.replace("{host}", &script.host)
             .replace("{port}", &port)
@@ -148,8 +158,14 @@ mod tests {
         let healthy = script("test {host}{port}{name} = h7n", Interpreter::None);
         assert_eq!(probe(&healthy, second).await.verdict, Verdict::Healthy);
         let failing = script("exit 3", Interpreter::Shell);
-        assert!(matches!(probe(&failing, second).await.verdict, Verdict::Unreachable { .. }));
+        assert!(matches!(
+            probe(&failing, second).await.verdict,
+            Verdict::Unreachable { .. }
+        ));
         let slow = script("sleep 60 & wait", Interpreter::Shell);
-        assert_eq!(probe(&slow, Duration::from_millis(50)).await.verdict, Verdict::TimedOut);
+        assert_eq!(
+            probe(&slow, Duration::from_millis(50)).await.verdict,
+            Verdict::TimedOut
+        );
     }
 }

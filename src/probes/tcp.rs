@@ -19,8 +19,13 @@ pub async fn probe(address: &Address, timeout: Duration) -> Outcome {
     });
     let verdict = match connected.await {
         Ok(Ok(())) => Verdict::Healthy,
-        Ok(Err(error)) => Verdict::Unreachable { reason: error.to_string() },
+        Ok(Err(error)) => Verdict::Unreachable {
+            reason: error.to_string(),
+        },
         Err(_) => Verdict::TimedOut,
     };
-    Outcome { verdict, took: begun.elapsed() }
+    Outcome {
+        verdict,
+        took: begun.elapsed(),
+    }
 }

@@ -30,7 +30,10 @@ pub struct Store {
 /// What the writer thread works on.
 #[derive(Debug)]
 enum Job {
-    Write { writes: Vec<Write>, done: oneshot::Sender<()> },
+    Write {
+        writes: Vec<Write>,
+        done: oneshot::Sender<()>,
+    },
     End,
 }
 
@@ -46,21 +49,41 @@ pub struct State {
 pub enum StoreHealth {
     Ok,
     /// The database is of a newer llama-orch; nothing is written.
-    ReadOnly { why: String },
+    ReadOnly {
+        why: String,
+    },
     /// Writes fail; so many are kept in memory, so many are lost.
-    Degraded { why: String, queued: usize, lost: u64 },
+    Degraded {
+        why: String,
+        queued: usize,
+        lost: u64,
+    },
 }
 
 /// What happened while opening that a person should know.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Notice {
-    Migrated { from: u32, to: u32, backup: PathBuf },
+    Migrated {
+        from: u32,
+        to: u32,
+        backup: PathBuf,
+    },
     /// The predecessor's database was taken over; its tables are kept as `legacy_…`.
-    TakenOver { backup: PathBuf },
-    MovedAside { to: PathBuf, restored: Option<PathBuf> },
-    NewerVersion { found: u32, known: u32 },
+    TakenOver {
+        backup: PathBuf,
+    },
+    MovedAside {
+        to: PathBuf,
+        restored: Option<PathBuf>,
+    },
+    NewerVersion {
+        found: u32,
+        known: u32,
+    },
     /// It cannot be opened at all; everything is kept in memory.
-    Unusable { why: String },
+    Unusable {
+        why: String,
+    },
 }
 
 /// An opened store and how the opening went.
@@ -79,7 +102,11 @@ pub enum StoreError {
     #[error("start the database's thread")]
     Thread(#[source] std::io::Error),
     #[error("read {}", .path.display())]
-    Read { path: PathBuf, #[source] source: rusqlite::Error },
+    Read {
+        path: PathBuf,
+        #[source]
+        source: rusqlite::Error,
+    },
 }
 
 impl Store {
@@ -96,11 +123,16 @@ impl Store {
             Ok(schema::Usable::Newer { found, known }) => StoreHealth::ReadOnly {
                 why: format!("it is of a newer llama-orch (version {found}, here {known})"),
             },
-            Err(error) => {
-                StoreHealth::Degraded { why: error.to_string(), queued: 0, lost: 0 }
-            }
+            Err(error) => StoreHealth::Degraded {
+                why: error.to_string(),
+                queued: 0,
+                lost: 0,
+            },
         };
-        let state = Arc::new(Mutex::new(State { health, incarnation: 0 }));
+        let state = Arc::new(Mutex::new(State {
+            health,
+            incarnation: 0,
+        }));
         let (jobs, inbox) = mpsc::channel();
         let connection = match opening.connection {
             Ok(schema::Usable::ReadWrite(connection)) => writer::Target::Open(connection),
@@ -130,7 +162,10 @@ impl Store {
     /// Returns how the store is.
     #[must_use]
     pub fn state(&self) -> State {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.state
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// Ends the writer thread after what is queued; later writes go nowhere.
@@ -164,7 +199,10 @@ impl std::fmt::Display for Notice {
                 "the predecessor's database was taken over; backup: {}",
                 backup.display()
             ),
-            Self::MovedAside { to, restored: Some(backup) } => write!(
+            Self::MovedAside {
+                to,
+                restored: Some(backup),
+            } => write!(
                 f,
                 "the database was damaged and moved to {}; the backup {} was restored",
                 to.display(),
@@ -181,7 +219,10 @@ impl std::fmt::Display for Notice {
                  nothing is written to it"
             ),
             Self::Unusable { why } => {
-                write!(f, "the database cannot be used ({why}): history is kept in memory only")
+                write!(
+                    f,
+                    "the database cannot be used ({why}): history is kept in memory only"
+                )
             }
         }
     }

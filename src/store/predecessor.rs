@@ -3,7 +3,13 @@
 use rusqlite::{Connection, Transaction};
 
 /// Its tables; they are kept under `legacy_…`, so that no column we do not know is lost.
-const TABLES: [&str; 5] = ["instances", "runtime", "events", "health_history", "schema_info"];
+const TABLES: [&str; 5] = [
+    "instances",
+    "runtime",
+    "events",
+    "health_history",
+    "schema_info",
+];
 
 /// A process that its database calls running.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,10 +25,11 @@ pub(super) fn is_there(connection: &Connection) -> rusqlite::Result<bool> {
 
 /// Renames its tables, and drops its indexes, whose names we need.
 pub(super) fn set_aside(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
-    let mut query = transaction.prepare(
-        "SELECT name FROM sqlite_schema WHERE type = 'index' AND sql IS NOT NULL",
-    )?;
-    let indexes: Vec<String> = query.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
+    let mut query = transaction
+        .prepare("SELECT name FROM sqlite_schema WHERE type = 'index' AND sql IS NOT NULL")?;
+    let indexes: Vec<String> = query
+        .query_map([], |row| row.get(0))?
+        .collect::<Result<_, _>>()?;
     for index in indexes {
         transaction.execute_batch(&format!("DROP INDEX {}", quoted(&index)))?;
     }
@@ -94,7 +101,12 @@ pub(super) fn copy(transaction: &Transaction<'_>) -> rusqlite::Result<Vec<LivePi
         "SELECT name, CAST(pid AS INTEGER) FROM {source}
          WHERE pid IS NOT NULL AND status IN ('starting', 'running', 'stopping')",
     ))?;
-    let rows = query.query_map([], |row| Ok(LivePid { name: row.get(0)?, pid: row.get(1)? }))?;
+    let rows = query.query_map([], |row| {
+        Ok(LivePid {
+            name: row.get(0)?,
+            pid: row.get(1)?,
+        })
+    })?;
     rows.collect()
 }
 

@@ -48,7 +48,10 @@ impl Reader {
     ///
     /// Returns an error when it is there and cannot be read.
     pub fn open(path: &Path) -> Result<Option<Self>, StoreError> {
-        let fail = |source| StoreError::Read { path: path.to_owned(), source };
+        let fail = |source| StoreError::Read {
+            path: path.to_owned(),
+            source,
+        };
         if !path.exists() {
             return Ok(None);
         }
@@ -60,7 +63,9 @@ impl Reader {
             Err(error) if is_closed_folder(&error) => {
                 let uri = format!("file:{}?immutable=1", escaped(path));
                 let flags = flags | OpenFlags::SQLITE_OPEN_URI;
-                Connection::open_with_flags(uri, flags).and_then(ready).map_err(fail)?
+                Connection::open_with_flags(uri, flags)
+                    .and_then(ready)
+                    .map_err(fail)?
             }
             Err(error) => return Err(fail(error)),
         };
@@ -90,13 +95,21 @@ impl Reader {
             let code: Option<i32> = row.get(7)?;
             let signal: Option<i32> = row.get(8)?;
             let view = RuntimeView {
-                desired: word(1)?.and_then(|word| Desired::parse(&word)).unwrap_or(Desired::Stopped),
-                status: word(2)?.and_then(|word| Status::parse(&word)).unwrap_or(Status::Stopped),
-                health: word(3)?.and_then(|word| Health::parse(&word)).unwrap_or(Health::Unknown),
+                desired: word(1)?
+                    .and_then(|word| Desired::parse(&word))
+                    .unwrap_or(Desired::Stopped),
+                status: word(2)?
+                    .and_then(|word| Status::parse(&word))
+                    .unwrap_or(Status::Stopped),
+                health: word(3)?
+                    .and_then(|word| Health::parse(&word))
+                    .unwrap_or(Health::Unknown),
                 seen_at: row.get(4)?,
                 restarts: row.get::<_, Option<u32>>(5)?.unwrap_or(0),
                 last_error: row.get(6)?,
-                last_exit: code.map(ExitStatus::Code).or(signal.map(ExitStatus::Signal)),
+                last_exit: code
+                    .map(ExitStatus::Code)
+                    .or(signal.map(ExitStatus::Signal)),
             };
             Ok((row.get::<_, String>(0)?, view))
         })?;
@@ -116,8 +129,9 @@ impl Reader {
     ///
     /// Returns SQLite's answer.
     pub fn ended_runs(&self) -> rusqlite::Result<Vec<String>> {
-        let mut query =
-            self.connection.prepare("SELECT run_id FROM runs WHERE ended_at IS NOT NULL")?;
+        let mut query = self
+            .connection
+            .prepare("SELECT run_id FROM runs WHERE ended_at IS NOT NULL")?;
         query.query_map([], |row| row.get(0))?.collect()
     }
 
@@ -169,5 +183,8 @@ fn is_closed_folder(error: &rusqlite::Error) -> bool {
 
 /// Escapes what has a meaning in a URI.
 fn escaped(path: &Path) -> String {
-    path.to_string_lossy().replace('%', "%25").replace('?', "%3f").replace('#', "%23")
+    path.to_string_lossy()
+        .replace('%', "%25")
+        .replace('?', "%3f")
+        .replace('#', "%23")
 }

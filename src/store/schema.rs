@@ -52,13 +52,20 @@ pub(super) fn open(path: &Path) -> Opening {
     match &opening.connection {
         Ok(Usable::ReadWrite(connection)) => {
             opening.next_event_id = connection
-                .query_row("SELECT coalesce(max(id), 0) + 1 FROM events", [], |row| row.get(0))
+                .query_row("SELECT coalesce(max(id), 0) + 1 FROM events", [], |row| {
+                    row.get(0)
+                })
                 .unwrap_or(1);
         }
         Ok(Usable::Newer { found, known }) => {
-            opening.notices.push(Notice::NewerVersion { found: *found, known: *known });
+            opening.notices.push(Notice::NewerVersion {
+                found: *found,
+                known: *known,
+            });
         }
-        Err(error) => opening.notices.push(Notice::Unusable { why: error.to_string() }),
+        Err(error) => opening.notices.push(Notice::Unusable {
+            why: error.to_string(),
+        }),
     }
     opening
 }
@@ -78,14 +85,22 @@ fn open_once(path: &Path, opening: &mut Opening) -> rusqlite::Result<Usable> {
     let old = found == 0 && predecessor::is_there(&connection)?;
     if found < known {
         let existed = found > 0 || old;
-        let backup = if existed { Some(back_up(&connection, path)?) } else { None };
+        let backup = if existed {
+            Some(back_up(&connection, path)?)
+        } else {
+            None
+        };
         // Renaming the predecessor's tables must not rewrite their foreign keys.
         connection.pragma_update(None, "foreign_keys", "OFF")?;
         migrate(&mut connection, found, old, &mut opening.live_pids)?;
         match backup {
             Some(backup) if old => opening.notices.push(Notice::TakenOver { backup }),
             Some(backup) => {
-                opening.notices.push(Notice::Migrated { from: found, to: known, backup });
+                opening.notices.push(Notice::Migrated {
+                    from: found,
+                    to: known,
+                    backup,
+                });
             }
             None => {}
         }
@@ -153,7 +168,10 @@ fn migrate(
 
 /// Copies the database beside itself and keeps the newest few copies.
 fn back_up(connection: &Connection, path: &Path) -> rusqlite::Result<PathBuf> {
-    let backup = beside(path, &format!("backup-{}", (unix_seconds() * 1000.0) as u64));
+    let backup = beside(
+        path,
+        &format!("backup-{}", (unix_seconds() * 1000.0) as u64),
+    );
     connection.execute("VACUUM INTO ?1", [backup.to_string_lossy()])?;
     let mut old = backups(path);
     while old.len() > BACKUPS {
@@ -164,14 +182,20 @@ fn back_up(connection: &Connection, path: &Path) -> rusqlite::Result<PathBuf> {
 
 /// The backups of a database, oldest first: their names end in a time.
 fn backups(path: &Path) -> Vec<PathBuf> {
-    let Some(folder) = path.parent() else { return Vec::new() };
+    let Some(folder) = path.parent() else {
+        return Vec::new();
+    };
     let prefix = beside(path, "backup-");
     let mut found: Vec<PathBuf> = fs::read_dir(folder)
         .into_iter()
         .flatten()
         .filter_map(Result::ok)
         .map(|entry| entry.path())
-        .filter(|candidate| candidate.to_string_lossy().starts_with(&*prefix.to_string_lossy()))
+        .filter(|candidate| {
+            candidate
+                .to_string_lossy()
+                .starts_with(&*prefix.to_string_lossy())
+        })
         .collect();
     found.sort();
     found
@@ -179,7 +203,10 @@ fn backups(path: &Path) -> Vec<PathBuf> {
 
 /// Moves a damaged database and its companions aside, and puts the newest sound backup in place.
 fn move_aside(path: &Path) -> std::io::Result<Notice> {
-    let to = beside(path, &format!("damaged-{}", (unix_seconds() * 1000.0) as u64));
+    let to = beside(
+        path,
+        &format!("damaged-{}", (unix_seconds() * 1000.0) as u64),
+    );
     fs::rename(path, &to)?;
     for companion in ["-wal", "-shm"] {
         let mut from = path.as_os_str().to_owned();
@@ -188,7 +215,10 @@ fn move_aside(path: &Path) -> std::io::Result<Notice> {
         aside.push(companion);
         fs::rename(from, aside).ok(); // there may be none
     }
-    let restored = backups(path).into_iter().rev().find(|backup| is_sound(backup));
+    let restored = backups(path)
+        .into_iter()
+        .rev()
+        .find(|backup| is_sound(backup));
     if let Some(backup) = &restored {
         fs::copy(backup, path)?;
     }
@@ -221,5 +251,8 @@ fn is_busy(error: &rusqlite::Error) -> bool {
 }
 
 fn unix_seconds() -> f64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64()
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_secs_f64()
 }

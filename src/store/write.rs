@@ -12,16 +12,36 @@ use crate::domain::run::RunId;
 #[derive(Clone, Debug, PartialEq)]
 pub enum Write {
     /// The instance exists; its intent is kept if it is known already.
-    Instance { name: InstanceName, config_path: String, desired: Desired, at: f64 },
+    Instance {
+        name: InstanceName,
+        config_path: String,
+        desired: Desired,
+        at: f64,
+    },
     /// What the user wants; on disk before it is acted upon.
-    Desired { name: InstanceName, desired: Desired, at: f64 },
+    Desired {
+        name: InstanceName,
+        desired: Desired,
+        at: f64,
+    },
     Runtime(RuntimeRow),
     RunStarted(RunRow),
-    RunEnded { name: InstanceName, run: RunId, exit: RunExit },
-    Health { name: InstanceName, health: Health, at: f64 },
+    RunEnded {
+        name: InstanceName,
+        run: RunId,
+        exit: RunExit,
+    },
+    Health {
+        name: InstanceName,
+        health: Health,
+        at: f64,
+    },
     Event(Event),
     /// Forgets events and health history beyond these limits.
-    Prune { before: f64, rows: u32 },
+    Prune {
+        before: f64,
+        rows: u32,
+    },
 }
 
 /// The present state of one instance, for readers without an owner.
@@ -66,7 +86,12 @@ impl Write {
 
     pub(super) fn apply(&self, transaction: &Transaction<'_>) -> rusqlite::Result<()> {
         match self {
-            Self::Instance { name, config_path, desired, at } => {
+            Self::Instance {
+                name,
+                config_path,
+                desired,
+                at,
+            } => {
                 transaction
                     .prepare_cached(
                         "INSERT INTO instances VALUES (?1, ?2, ?3, ?4, ?4)

@@ -46,8 +46,17 @@ pub(super) fn start(
     state: Arc<Mutex<State>>,
 ) -> io::Result<()> {
     let inode = inode(&path);
-    let mut writer = Writer { path, target, inode, queue: VecDeque::new(), lost: 0, state };
-    std::thread::Builder::new().name("store".to_owned()).spawn(move || writer.run(&jobs))?;
+    let mut writer = Writer {
+        path,
+        target,
+        inode,
+        queue: VecDeque::new(),
+        lost: 0,
+        state,
+    };
+    std::thread::Builder::new()
+        .name("store".to_owned())
+        .spawn(move || writer.run(&jobs))?;
     Ok(())
 }
 
@@ -112,14 +121,22 @@ impl Writer {
             (Ok(()), Target::Closed | Target::ReadOnly) => {
                 self.shorten();
                 let why = "it cannot be opened".to_owned();
-                self.tell(StoreHealth::Degraded { why, queued: self.queue.len(), lost: self.lost });
+                self.tell(StoreHealth::Degraded {
+                    why,
+                    queued: self.queue.len(),
+                    lost: self.lost,
+                });
             }
             (Err(error), _) => {
                 self.shorten();
                 // Opened anew next time: a broken connection does not heal.
                 self.target = Target::Closed;
                 let why = error.to_string();
-                self.tell(StoreHealth::Degraded { why, queued: self.queue.len(), lost: self.lost });
+                self.tell(StoreHealth::Degraded {
+                    why,
+                    queued: self.queue.len(),
+                    lost: self.lost,
+                });
             }
         }
     }
@@ -146,7 +163,9 @@ impl Writer {
     /// Keeps intent and drops the oldest of the rest.
     fn shorten(&mut self) {
         while self.queue.len() > QUEUE_LIMIT {
-            let Some(index) = self.queue.iter().position(|write| !write.is_intent()) else { return };
+            let Some(index) = self.queue.iter().position(|write| !write.is_intent()) else {
+                return;
+            };
             self.queue.remove(index);
             self.lost += 1;
         }

@@ -6,7 +6,6 @@
 //! configurations run on blocking threads and answer with a message.
 
 use std::collections::HashMap;
-use std::os::fd::AsFd as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -35,17 +34,40 @@ const BATCH: usize = 64;
 
 /// Everything that reaches the loop.
 pub enum Message {
-    Command { command: Command, reply: oneshot::Sender<Result<Answer, CommandError>> },
-    Autostart { reply: oneshot::Sender<Result<Answer, CommandError>> },
+    Command {
+        command: Command,
+        reply: oneshot::Sender<Result<Answer, CommandError>>,
+    },
+    Autostart {
+        reply: oneshot::Sender<Result<Answer, CommandError>>,
+    },
     /// Answered once everything before it is stored.
-    Settle { reply: oneshot::Sender<()> },
-    ConfigsRead { loaded: Loaded, then: Vec<Waiting> },
+    Settle {
+        reply: oneshot::Sender<()>,
+    },
+    ConfigsRead {
+        loaded: Loaded,
+        then: Vec<Waiting>,
+    },
     Input(Input),
-    Launched { name: InstanceName, up: Up, live: Box<LiveRun> },
+    Launched {
+        name: InstanceName,
+        up: Up,
+        live: Box<LiveRun>,
+    },
     /// A watched process ended; the key says whose.
-    Ended { key: u64 },
-    Attached { name: InstanceName, live: Box<LiveRun> },
-    AttachFailed { name: InstanceName, live: Box<LiveRun>, why: String },
+    Ended {
+        key: u64,
+    },
+    Attached {
+        name: InstanceName,
+        live: Box<LiveRun>,
+    },
+    AttachFailed {
+        name: InstanceName,
+        live: Box<LiveRun>,
+        why: String,
+    },
 }
 
 /// A request that waits for the configurations to be read again.
@@ -81,7 +103,10 @@ pub(super) struct Actor {
 }
 
 /// Answers that go out after the commit.
-type Replies = Vec<(oneshot::Sender<Result<Answer, CommandError>>, Result<Option<RunId>, CommandError>)>;
+type Replies = Vec<(
+    oneshot::Sender<Result<Answer, CommandError>>,
+    Result<Option<RunId>, CommandError>,
+)>;
 
 /// The parts an actor is made of.
 pub(super) struct Parts {
@@ -106,7 +131,10 @@ pub(super) struct Clock {
 
 impl Clock {
     pub(super) fn new() -> Self {
-        Self { started: Instant::now(), next_timer: 1 }
+        Self {
+            started: Instant::now(),
+            next_timer: 1,
+        }
     }
 
     fn moment(&self) -> Moment {
@@ -116,7 +144,10 @@ impl Clock {
 
 /// Unix seconds.
 pub(super) fn wall() -> f64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs_f64()
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or(Duration::ZERO)
+        .as_secs_f64()
 }
 
 fn random_bits() -> u128 {
@@ -165,6 +196,7 @@ impl Actor {
             timer.abort();
         }
         self.recorder.settle().await;
+        self.recorder.close();
     }
 
     async fn turn(&mut self, batch: &mut Vec<Message>) {
@@ -205,7 +237,7 @@ impl Actor {
             Message::Settle { reply } => settled.push(reply),
             Message::ConfigsRead { loaded, then } => {
                 self.reading = false;
-                self.launcher.settings = loaded.settings;
+                self.fleet.max_loading = loaded.settings.supervisor.max_loading.max(1) as usize;
                 self.decide(Input::ConfigsLoaded(loaded.configs), effects);
                 for waiting in then {
                     match waiting {
@@ -234,7 +266,9 @@ impl Actor {
                 self.watch(&name, live);
                 self.decide(Input::Reattached { name, run }, effects);
             }
-            Message::AttachFailed { name, live, why } => self.attach_failed(&name, *live, &why, effects),
+            Message::AttachFailed { name, live, why } => {
+                self.attach_failed(&name, *live, &why, effects);
+            }
         }
     }
 
@@ -284,7 +318,9 @@ impl Actor {
         let sender = self.sender.clone();
         tokio::task::spawn_blocking(move || {
             let loaded = configs::read(&home);
-            sender.blocking_send(Message::ConfigsRead { loaded, then }).ok(); // the loop has ended
+            sender
+                .blocking_send(Message::ConfigsRead { loaded, then })
+                .ok(); // the loop has ended
         });
     }
 
@@ -319,13 +355,23 @@ impl Actor {
         else {
             return;
         };
-        let Some(Watching { live, .. }) = self.watching.remove(&name) else { return };
-        self.watcher.forget(key, live.watched_fd());
+        let Some(Watching { live, .. }) = self.watching.remove(&name) else {
+            return;
+        };
+        self.watcher.forget(live.watched_fd());
         let paths = self.launcher.run_paths(&name);
         match ends::look(&paths, &live) {
             ends::End::Recorded { exit, last_words } => {
                 let run = RunId::new(live.run.run_id.clone());
-                self.decide(Input::Exited { name, run, exit, last_words }, effects);
+                self.decide(
+                    Input::Exited {
+                        name,
+                        run,
+                        exit,
+                        last_words,
+                    },
+                    effects,
+                );
             }
             ends::End::ShimLost => {
                 warn!(%name, "the shim was lost; attaching a new one");
@@ -355,14 +401,24 @@ impl Actor {
                 name: Some(name.clone()),
                 level: Level::Error,
                 kind: EventType::Reconciled,
-                message: format!("its shim is gone and no new one could attach: {why}; no log until it restarts"),
+                message: format!(
+                    "its shim is gone and no new one could attach: {why}; no log until it restarts"
+                ),
             });
             self.watch(name, Box::new(live.without_shim()));
             return;
         }
         let run = RunId::new(live.run.run_id.clone());
         let (exit, last_words) = ends::collect(&paths, &live);
-        self.decide(Input::Exited { name: name.clone(), run, exit, last_words }, effects);
+        self.decide(
+            Input::Exited {
+                name: name.clone(),
+                run,
+                exit,
+                last_words,
+            },
+            effects,
+        );
     }
 
     async fn carry_out(&mut self, effects: Vec<Effect>) {
@@ -370,17 +426,25 @@ impl Actor {
         for effect in effects {
             match effect {
                 Effect::StoreDesired { name, desired } => {
-                    self.recorder.desired(&name, desired, &self.launcher.home, wall());
+                    self.recorder.desired(&name, desired, wall());
                 }
                 Effect::StoreRunStarted { name, run } => {
-                    let live = self.watching.get(&name).map(|watching| watching.live.as_ref());
+                    let live = self
+                        .watching
+                        .get(&name)
+                        .map(|watching| watching.live.as_ref());
                     self.recorder.run_started(&name, &run, live);
                 }
                 Effect::StoreRunEnded { name, run, exit } => {
                     self.recorder.run_ended(&name, &run, &exit);
                 }
                 Effect::StoreHealth { name, health } => self.recorder.health(&name, health, wall()),
-                Effect::Announce { name, level, kind, message } => {
+                Effect::Announce {
+                    name,
+                    level,
+                    kind,
+                    message,
+                } => {
                     log_event(name.as_ref(), level, kind, &message);
                     self.recorder.event(Event {
                         id: 0,
@@ -410,12 +474,21 @@ impl Actor {
 
     fn act(&mut self, effect: Effect) {
         match effect {
-            Effect::Launch { name, run, spec, ports } => {
+            Effect::Launch {
+                name,
+                run,
+                spec,
+                ports,
+            } => {
                 let launcher = self.launcher.clone();
                 let sender = self.sender.clone();
                 tokio::task::spawn_blocking(move || {
                     let message = match launch::launch(&launcher, &run, &spec, &ports) {
-                        Ok((up, live)) => Message::Launched { name, up, live: Box::new(live) },
+                        Ok((up, live)) => Message::Launched {
+                            name,
+                            up,
+                            live: Box::new(live),
+                        },
                         Err(failed) => Message::Input(Input::LaunchFailed {
                             name,
                             run,
@@ -427,7 +500,13 @@ impl Actor {
                 });
             }
             Effect::Stop { name, run, mode } => self.stop(&name, &run, mode),
-            Effect::StartProbing { name, run, port, spec } => {
+            Effect::StartProbing { name, .. } if !self.scope.covers(&name) => {}
+            Effect::StartProbing {
+                name,
+                run,
+                port,
+                spec,
+            } => {
                 let token = CancellationToken::new();
                 if let Some(previous) = self.probes.insert(name.clone(), token.clone()) {
                     previous.cancel();
@@ -467,7 +546,9 @@ impl Actor {
     }
 
     fn stop(&mut self, name: &InstanceName, run: &RunId, mode: StopMode) {
-        let Some(watching) = self.watching.get(name) else { return };
+        let Some(watching) = self.watching.get(name) else {
+            return;
+        };
         if watching.live.run.run_id != run.as_str() {
             return;
         }
@@ -480,7 +561,6 @@ impl Actor {
     fn publish(&mut self) -> u64 {
         let generation = self.picture.borrow().generation;
         let mut next = self.fleet.snapshot(generation, configs::drifted);
-        next.rows.retain(|row| self.scope.shows(&row.name));
         if next == **self.picture.borrow() {
             return generation;
         }
@@ -500,12 +580,34 @@ impl Actor {
         self.publish();
     }
 
+    /// Adds an event to the next commit.
+    pub(super) fn announce(
+        &mut self,
+        name: InstanceName,
+        level: Level,
+        kind: EventType,
+        message: String,
+    ) {
+        log_event(Some(&name), level, kind, &message);
+        self.recorder.event(Event {
+            id: 0,
+            at: wall(),
+            instance: Some(name),
+            level,
+            kind,
+            message,
+        });
+    }
+
     /// Returns an instance that gave up under an earlier owner to that state.
     pub(super) fn restore_failed(&mut self, name: &InstanceName, reason: String) {
         if let Some(instance) = self.fleet.instances.get_mut(name)
             && matches!(instance.phase, Phase::Stopped)
         {
-            instance.phase = Phase::Failed { failure: Failure::Crashed, reason };
+            instance.phase = Phase::Failed {
+                failure: Failure::Crashed,
+                reason,
+            };
         }
     }
 }

@@ -2,7 +2,7 @@
 //! [`attach`], which waits for a new shim.
 
 use crate::domain::exit::RunExit;
-use crate::logs;
+use crate::logs::tail;
 use crate::process::launch::ShimProgram;
 use crate::process::live::LiveRun;
 use crate::process::runfiles::{RunPaths, SpecFile, read};
@@ -17,7 +17,10 @@ const LAST_WORDS_LIMIT: usize = 240;
 /// What a look at the run files found.
 pub enum End {
     /// The run is over and its end is known as well as it ever will be.
-    Recorded { exit: RunExit, last_words: Option<String> },
+    Recorded {
+        exit: RunExit,
+        last_words: Option<String>,
+    },
     /// The shim ended without a record: the server may live.
     ShimLost,
 }
@@ -51,7 +54,7 @@ pub fn attach(
     shim: &ShimProgram,
 ) -> Result<Box<LiveRun>, (Box<LiveRun>, String)> {
     let spares = live.take_spares();
-    match adopt::attach(paths, &live.run, spares, shim) {
+    match adopt::attach(paths, spares, shim) {
         Ok(attached) => Ok(Box::new(attached)),
         Err(error) => Err((live, describe(&error))),
     }
@@ -65,7 +68,7 @@ fn describe(error: &launch::LaunchError) -> String {
 #[must_use]
 pub fn last_words(paths: &RunPaths) -> Option<String> {
     let spec: SpecFile = read(&paths.spec()).ok().flatten()?;
-    let lines = logs::last_lines(&spec.stderr, LAST_WORDS_LINES).ok()?;
+    let lines = tail::last_texts(&spec.stderr, LAST_WORDS_LINES).ok()?;
     let line = lines.iter().rev().find(|line| !line.trim().is_empty())?;
     Some(line.trim().chars().take(LAST_WORDS_LIMIT).collect())
 }

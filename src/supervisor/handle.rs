@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::decision::{Command, Denied, Ignored};
+use super::record::DatabaseState;
 use crate::domain::event::Event;
 use crate::domain::fleet::FleetSnapshot;
 use crate::domain::instance::InstanceName;
@@ -21,6 +22,7 @@ pub struct Handle {
     pub(super) inbox: mpsc::Sender<super::actor::Message>,
     pub(super) snapshot: watch::Receiver<Arc<FleetSnapshot>>,
     pub(super) events: EventRing,
+    pub(super) database: DatabaseState,
 }
 
 /// A command that was carried out, or was already true.
@@ -61,7 +63,8 @@ impl Handle {
     /// Returns why nothing was changed.
     pub async fn command(&self, command: Command) -> Result<Answer, CommandError> {
         let (reply, answer) = oneshot::channel();
-        self.send(super::actor::Message::Command { command, reply }).await?;
+        self.send(super::actor::Message::Command { command, reply })
+            .await?;
         answer.await.map_err(|_| CommandError::ShuttingDown)?
     }
 
@@ -72,14 +75,19 @@ impl Handle {
     /// Returns an error only while the supervisor shuts down.
     pub async fn autostart(&self) -> Result<Answer, CommandError> {
         let (reply, answer) = oneshot::channel();
-        self.send(super::actor::Message::Autostart { reply }).await?;
+        self.send(super::actor::Message::Autostart { reply })
+            .await?;
         answer.await.map_err(|_| CommandError::ShuttingDown)?
     }
 
     /// Waits until everything decided so far is in the database.
     pub async fn settled(&self) {
         let (reply, done) = oneshot::channel();
-        if self.send(super::actor::Message::Settle { reply }).await.is_ok() {
+        if self
+            .send(super::actor::Message::Settle { reply })
+            .await
+            .is_ok()
+        {
             done.await.ok(); // a closed channel means the actor has ended, which is settled too
         }
     }
@@ -100,6 +108,12 @@ impl Handle {
         }
     }
 
+    /// Returns `ok`, or why the database cannot be used as it should be.
+    #[must_use]
+    pub fn database(&self) -> String {
+        self.database.describe()
+    }
+
     /// Returns the newest `limit` events after id `after`, oldest first.
     #[must_use]
     pub fn events(&self, after: i64, limit: usize) -> Vec<Event> {
@@ -109,11 +123,18 @@ impl Handle {
     /// Returns whether an instance of this name is known.
     #[must_use]
     pub fn knows(&self, name: &InstanceName) -> bool {
-        self.snapshot.borrow().rows.iter().any(|row| row.name == *name)
+        self.snapshot
+            .borrow()
+            .rows
+            .iter()
+            .any(|row| row.name == *name)
     }
 
     async fn send(&self, message: super::actor::Message) -> Result<(), CommandError> {
-        self.inbox.send(message).await.map_err(|_| CommandError::ShuttingDown)
+        self.inbox
+            .send(message)
+            .await
+            .map_err(|_| CommandError::ShuttingDown)
     }
 }
 

@@ -4,26 +4,28 @@
 
 use std::path::PathBuf;
 
-use super::configs::{self, SupervisorSettings};
+use super::actor::UNPROBED;
+use super::configs;
 use super::decision::PortTable;
 use super::state::Up;
-use super::actor::UNPROBED;
 use crate::config::home::Home;
-use crate::domain::instance::{InstanceName, InstanceSpec, Port};
+use crate::domain::instance::{Binary, InstanceName, InstanceSpec, Port};
 use crate::domain::lifecycle::Failure;
 use crate::domain::run::RunId;
+use crate::probes::binary;
+use crate::process::argv::{self, FitFlag};
 use crate::process::launch::{LaunchError, ShimProgram};
 use crate::process::live::LiveRun;
 use crate::process::runfiles::{PROTOCOL, RUN_VARIABLE, RunPaths, SpecFile, TOKEN_VARIABLE};
-use crate::process::{argv, ports, program};
-use crate::probes::binary;
+use crate::process::{ports, program};
 
 /// What every launch needs.
 #[derive(Clone)]
 pub struct Launcher {
     pub home: Home,
     pub shim: ShimProgram,
-    pub settings: SupervisorSettings,
+    /// The usual soft limit of open files, which servers get back.
+    pub open_files: Option<u64>,
 }
 
 /// A launch that made no running process.
@@ -55,16 +57,24 @@ pub fn launch(
     let program = program::resolve(&spec.binary)
         .map_err(|error| failed(Failure::ExecutableNotFound, &error))?;
     if let Some(model) = &spec.model.path
-        && !matches!(spec.binary, crate::domain::instance::Binary::Simulated)
+        && !matches!(spec.binary, Binary::Simulated)
         && !model.is_file()
     {
         let message = format!("the model file is missing: {}", model.display());
-        return Err(LaunchFailed { failure: Failure::InvalidConfig, message });
+        return Err(LaunchFailed {
+            failure: Failure::InvalidConfig,
+            message,
+        });
     }
     let port = pick_port(spec, taken)?;
-    let knows_fit = binary::knows_flag(&launcher.home.state_dir(), &program.path, &program.prefix, "-fit");
+    let state_dir = launcher.home.state_dir();
+    let fit = if binary::knows_flag(&state_dir, &program.path, &program.prefix, "-fit") {
+        FitFlag::Known
+    } else {
+        FitFlag::Unknown
+    };
     let mut args = program.prefix;
-    args.extend(argv::arguments(spec, port, knows_fit));
+    args.extend(argv::arguments(spec, port, fit));
     let token = uuid::Uuid::new_v4().simple().to_string();
     let inherited = std::env::vars_os()
         .filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)));
@@ -87,10 +97,12 @@ pub fn launch(
         grace_ms: u64::try_from(spec.stop_grace.as_millis()).unwrap_or(u64::MAX),
         host: spec.server.host.clone(),
         port,
+        open_files: launcher.open_files,
         config: configs::started_with(spec),
     };
-    let live = crate::process::launch::launch(&launcher.run_paths(&spec.name), &file, &launcher.shim)
-        .map_err(LaunchFailed::from)?;
+    let live =
+        crate::process::launch::launch(&launcher.run_paths(&spec.name), &file, &launcher.shim)
+            .map_err(LaunchFailed::from)?;
     Ok((up(&live, configs::started_with(spec)), live))
 }
 
@@ -117,13 +129,21 @@ fn pick_port(spec: &InstanceSpec, taken: &PortTable) -> Result<Option<u16>, Laun
         Port::Fixed(port) if !is_socket => {
             if let Some(other) = taken.used.get(&port).filter(|other| **other != spec.name) {
                 let message = format!("port {port} is used by instance {other}");
-                return Err(LaunchFailed { failure: Failure::PortInUse, message });
+                return Err(LaunchFailed {
+                    failure: Failure::PortInUse,
+                    message,
+                });
             }
             ports::check_free(host, port).map_err(|error| failed(Failure::PortInUse, &error))?;
             Ok(Some(port))
         }
         Port::Auto if !is_socket => {
-            let avoid: Vec<u16> = taken.used.keys().chain(taken.reserved.keys()).copied().collect();
+            let avoid: Vec<u16> = taken
+                .used
+                .keys()
+                .chain(taken.reserved.keys())
+                .copied()
+                .collect();
             let port = ports::choose_free(host, &avoid)
                 .map_err(|error| failed(Failure::Resources, &error))?;
             Ok(Some(port))
@@ -136,7 +156,10 @@ fn pick_port(spec: &InstanceSpec, taken: &PortTable) -> Result<Option<u16>, Laun
 }
 
 fn failed(failure: Failure, error: &dyn std::error::Error) -> LaunchFailed {
-    LaunchFailed { failure, message: chain(error) }
+    LaunchFailed {
+        failure,
+        message: chain(error),
+    }
 }
 
 /// Writes an error with all its causes in one line.
@@ -153,7 +176,7 @@ fn chain(error: &dyn std::error::Error) -> String {
 impl From<LaunchError> for LaunchFailed {
     fn from(error: LaunchError) -> Self {
         let failure = match &error {
-            LaunchError::Busy { .. } => Failure::Busy,
+            LaunchError::Busy => Failure::Busy,
             LaunchError::Exec { .. } => Failure::ExecutableNotFound,
             LaunchError::Resources { .. } => Failure::Resources,
             LaunchError::Shim { .. } | LaunchError::Deadline | LaunchError::Io { .. } => {

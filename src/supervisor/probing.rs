@@ -21,7 +21,7 @@ const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LOADING_PAUSE: Duration = Duration::from_millis(500);
 
 /// Probes until it is cancelled or the supervisor ends.
-pub async fn run(
+pub(super) async fn run(
     name: InstanceName,
     run: RunId,
     port: Option<u16>,
@@ -60,9 +60,15 @@ async fn look(spec: &InstanceSpec, port: Option<u16>) -> Verdict {
     let check = &spec.healthcheck;
     let host = &spec.server.host;
     match &check.probe {
-        ProbeKind::Http { path, expected_status, expected_body } => {
+        ProbeKind::Http {
+            path,
+            expected_status,
+            expected_body,
+        } => {
             let Some(address) = probes::Address::of(host, port) else {
-                return Verdict::Unreachable { reason: "it has no port".to_owned() };
+                return Verdict::Unreachable {
+                    reason: "it has no port".to_owned(),
+                };
             };
             let target = probes::http::Target {
                 address,
@@ -75,12 +81,17 @@ async fn look(spec: &InstanceSpec, port: Option<u16>) -> Verdict {
         }
         ProbeKind::Tcp => match probes::Address::of(host, port) {
             Some(address) => probes::tcp::probe(&address, check.timeout).await.verdict,
-            None => Verdict::Unreachable { reason: "it has no port".to_owned() },
+            None => Verdict::Unreachable {
+                reason: "it has no port".to_owned(),
+            },
         },
         ProbeKind::Script { command, shell } => {
             let script = probes::script::Script {
                 command: command.clone(),
-                interpreter: match shell { Shell::Yes => Interpreter::Shell, Shell::No => Interpreter::None },
+                interpreter: match shell {
+                    Shell::Yes => Interpreter::Shell,
+                    Shell::No => Interpreter::None,
+                },
                 host: host.clone(),
                 port,
                 name: spec.name.to_string(),
@@ -101,9 +112,10 @@ fn judge(verdict: Verdict, was_healthy: bool) -> (Health, Option<String>) {
         Verdict::Unreachable { reason } if was_healthy => {
             (Health::Unhealthy, Some(format!("unreachable: {reason}")))
         }
-        Verdict::TimedOut if was_healthy => {
-            (Health::Unhealthy, Some("unreachable: no answer in time".to_owned()))
-        }
+        Verdict::TimedOut if was_healthy => (
+            Health::Unhealthy,
+            Some("unreachable: no answer in time".to_owned()),
+        ),
         Verdict::Unreachable { .. } | Verdict::TimedOut => (Health::Unknown, None),
     }
 }

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use tracing::warn;
 
-use super::configs::SupervisorSettings;
 use super::state::Fleet;
 use crate::config::home::Home;
+use crate::config::settings::Retention;
 use crate::domain::event::{Event, EventType, Level};
 use crate::domain::exit::RunExit;
 use crate::domain::instance::InstanceName;
@@ -15,7 +15,9 @@ use crate::domain::lifecycle::{Desired, Health, Status};
 use crate::domain::run::RunId;
 use crate::process::live::LiveRun;
 use crate::process::os;
-use crate::store::{Reader, RunRow, RuntimeRow, Store, StoreError, StoreHealth, Write};
+use crate::store::{
+    Reader, RunRow, RuntimeRow, RuntimeView, Store, StoreError, StoreHealth, Write,
+};
 
 /// A commit that takes longer is not waited for: the database must not hold the fleet up.
 const COMMIT_TIME: Duration = Duration::from_secs(2);
@@ -26,6 +28,7 @@ pub(super) struct Remembered {
     pub(super) desired: BTreeMap<InstanceName, Desired>,
     /// Instances that had given up, with the reason.
     pub(super) failed: Vec<(InstanceName, String)>,
+    pub(super) history: BTreeMap<InstanceName, RuntimeView>,
 }
 
 /// Collects writes and commits them.
@@ -45,14 +48,14 @@ pub(super) struct Recorder {
 
 /// How the database is, for `GET /status`.
 #[derive(Clone)]
-pub struct DatabaseState {
+pub(super) struct DatabaseState {
     store: Store,
 }
 
 impl DatabaseState {
     /// Returns `ok`, or why it cannot be used as it should be.
     #[must_use]
-    pub fn describe(&self) -> String {
+    pub(super) fn describe(&self) -> String {
         self.store.state().health.to_string()
     }
 }
@@ -67,13 +70,19 @@ impl Recorder {
         if let Ok(Some(reader)) = Reader::open(&home.database()) {
             for (name, view) in reader.instances().unwrap_or_default() {
                 if view.status == Status::Failed {
-                    let reason = view.last_error.unwrap_or_else(|| "it had failed".to_owned());
+                    let reason = view.last_error.clone();
+                    let reason = reason.unwrap_or_else(|| "it had failed".to_owned());
                     remembered.failed.push((name.clone(), reason));
                 }
                 remembered.desired.insert(name.clone(), view.desired);
-                stored_names.insert(name);
+                stored_names.insert(name.clone());
+                remembered.history.insert(name, view);
             }
-            ended_runs = reader.ended_runs().unwrap_or_default().into_iter().collect();
+            ended_runs = reader
+                .ended_runs()
+                .unwrap_or_default()
+                .into_iter()
+                .collect();
         }
         let mut recorder = Self {
             store: opened.store,
@@ -88,7 +97,11 @@ impl Recorder {
             was_ok: true,
         };
         for notice in opened.notices {
-            recorder.tell(Level::Warning, EventType::DatabaseDegraded, notice.to_string());
+            recorder.tell(
+                Level::Warning,
+                EventType::DatabaseDegraded,
+                notice.to_string(),
+            );
         }
         for live in opened.live_pids {
             // It carries no token of ours: it is wanted, but never signalled.
@@ -101,7 +114,9 @@ impl Recorder {
     }
 
     pub(super) fn state(&self) -> DatabaseState {
-        DatabaseState { store: self.store.clone() }
+        DatabaseState {
+            store: self.store.clone(),
+        }
     }
 
     /// Returns whether the end of this run was told already.
@@ -110,7 +125,11 @@ impl Recorder {
     }
 
     pub(super) fn desired(&mut self, name: &InstanceName, desired: Desired, at: f64) {
-        self.pending.push(Write::Desired { name: name.clone(), desired, at });
+        self.pending.push(Write::Desired {
+            name: name.clone(),
+            desired,
+            at,
+        });
     }
 
     pub(super) fn run_started(&mut self, name: &InstanceName, run: &RunId, live: Option<&LiveRun>) {
@@ -134,7 +153,11 @@ impl Recorder {
     }
 
     pub(super) fn health(&mut self, name: &InstanceName, health: Health, at: f64) {
-        self.pending.push(Write::Health { name: name.clone(), health, at });
+        self.pending.push(Write::Health {
+            name: name.clone(),
+            health,
+            at,
+        });
     }
 
     /// Gives the event its number and takes it along with the next commit.
@@ -148,7 +171,14 @@ impl Recorder {
     /// Writes an event about the whole home.
     pub(super) fn tell(&mut self, level: Level, kind: EventType, message: String) {
         let at = super::actor::wall();
-        self.event(Event { id: 0, at, instance: None, level, kind, message });
+        self.event(Event {
+            id: 0,
+            at,
+            instance: None,
+            level,
+            kind,
+            message,
+        });
     }
 
     /// Takes along what changed of the instances since the last commit.
@@ -177,10 +207,12 @@ impl Recorder {
                 last_exit: row.exit,
                 last_error: row.reason,
             };
-            let same = self
-                .stored
-                .get(name)
-                .is_some_and(|stored| RuntimeRow { seen_at: at, ..stored.clone() } == runtime);
+            let same = self.stored.get(name).is_some_and(|stored| {
+                RuntimeRow {
+                    seen_at: at,
+                    ..stored.clone()
+                } == runtime
+            });
             if !same {
                 self.stored.insert(name.clone(), runtime.clone());
                 self.pending.push(Write::Runtime(runtime));
@@ -191,10 +223,13 @@ impl Recorder {
     }
 
     /// Forgets what is older or more than the settings keep.
-    pub(super) fn prune(&mut self, settings: SupervisorSettings) {
-        let age = f64::from(settings.retention_days) * 86_400.0;
+    pub(super) fn prune(&mut self, retention: Retention) {
+        let age = f64::from(retention.events_days) * 86_400.0;
         let before = super::actor::wall() - age;
-        self.pending.push(Write::Prune { before, rows: settings.retention_rows });
+        self.pending.push(Write::Prune {
+            before,
+            rows: retention.events_rows,
+        });
     }
 
     /// Commits everything collected; returns the events that may be announced now.

@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::warn;
 
+use super::Scope;
 use super::actor::{Actor, Clock, Message, Parts, wall};
 use super::configs;
 use super::decision::Input;
@@ -17,7 +18,6 @@ use super::handle::{EventRing, Handle};
 use super::launch::{self, Launcher};
 use super::record::{Recorder, Remembered};
 use super::state::{Config, Fleet};
-use super::Scope;
 use crate::config::home::Home;
 use crate::domain::event::{EventType, Level};
 use crate::domain::exit::RunExit;
@@ -77,23 +77,26 @@ pub async fn start(
     let open_files = raise_open_files();
     let (mut recorder, remembered) = Recorder::open(home)?;
     let prepared = home.clone();
-    let (loaded, found) = tokio::task::spawn_blocking(move || {
-        (configs::read(&prepared), look_at_runs(&prepared))
-    })
-    .await?;
+    let (loaded, found) =
+        tokio::task::spawn_blocking(move || (configs::read(&prepared), look_at_runs(&prepared)))
+            .await?;
     let shim = ShimProgram::find().map_err(StartError::Shim)?;
     let (sender, inbox) = mpsc::channel(INBOX);
-    let ends = sender.clone();
-    let watcher = PidWatcher::start(move |key| ends.blocking_send(Message::Ended { key }).is_ok())
-        .map_err(StartError::Watcher)?;
-    let launcher =
-        Launcher { home: home.clone(), shim, settings: loaded.settings, open_files };
+    let watching = sender.clone();
+    let watcher =
+        PidWatcher::start(move |key| watching.blocking_send(Message::Ended { key }).is_ok())
+            .map_err(StartError::Watcher)?;
+    let launcher = Launcher {
+        home: home.clone(),
+        shim,
+        open_files,
+    };
     let events = EventRing::default();
     let (picture, snapshot) = watch::channel(Arc::new(FleetSnapshot::default()));
-    recorder.prune(loaded.settings);
+    recorder.prune(loaded.settings.retention);
     let database = recorder.state();
 
-    let mut fleet = Fleet::new(loaded.settings.max_loading.max(1));
+    let mut fleet = Fleet::new(loaded.settings.supervisor.max_loading.max(1) as usize);
     for (name, config) in &loaded.configs {
         let instance = fleet.instances.entry(name.clone()).or_default();
         instance.config = config.clone();
@@ -101,6 +104,12 @@ pub async fn start(
     for (name, desired) in &remembered.desired {
         if let Some(instance) = fleet.instances.get_mut(name) {
             instance.desired = *desired;
+        }
+    }
+    for (name, view) in &remembered.history {
+        if let Some(instance) = fleet.instances.get_mut(name) {
+            instance.restarts = view.restarts;
+            instance.last_exit = view.last_exit;
         }
     }
     let mut actor = Actor::new(Parts {
@@ -122,23 +131,35 @@ pub async fn start(
         }
     }
     actor.restore(&remembered);
-    inputs.push(Input::Autostart { names: actor.first_starts(&remembered) });
+    inputs.push(Input::Autostart {
+        names: actor.first_starts(&remembered),
+    });
     actor.begin(inputs).await;
     tasks.spawn(actor.run(shutdown));
-    Ok(Handle { inbox: sender, snapshot, events, database })
+    Ok(Handle {
+        inbox: sender,
+        snapshot,
+        events,
+        database,
+    })
 }
 
 /// Many runs need many descriptors; returns the usual limit, which servers get back.
 fn raise_open_files() -> Option<u64> {
     let limit = getrlimit(Resource::Nofile);
-    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    let raised = Rlimit {
+        current: limit.maximum,
+        maximum: limit.maximum,
+    };
     setrlimit(Resource::Nofile, raised).ok(); // the usual limit serves some hundred runs
     limit.current
 }
 
 /// Looks at every run of the home, several at a time.
 fn look_at_runs(home: &Home) -> Vec<Found> {
-    let Ok(entries) = std::fs::read_dir(home.all_runs_dir()) else { return Vec::new() };
+    let Ok(entries) = std::fs::read_dir(home.all_runs_dir()) else {
+        return Vec::new();
+    };
     let names: Vec<InstanceName> = entries
         .filter_map(Result::ok)
         .filter_map(|entry| InstanceName::parse(entry.file_name().to_str()?).ok())
@@ -146,29 +167,46 @@ fn look_at_runs(home: &Home) -> Vec<Found> {
     let look = |name: &InstanceName| {
         let paths = RunPaths::new(home.runs_dir(name));
         let spec = runfiles::read(&paths.spec()).ok().flatten();
-        Found { name: name.clone(), adoption: adopt::inspect(&paths), spec }
+        Found {
+            name: name.clone(),
+            adoption: adopt::inspect(&paths),
+            spec,
+        }
     };
     std::thread::scope(|threads| {
         let parts: Vec<_> = names
             .chunks(FOLDERS_PER_THREAD)
             .map(|part| threads.spawn(move || part.iter().map(look).collect::<Vec<_>>()))
             .collect();
-        parts.into_iter().filter_map(|part| part.join().ok()).flatten().collect()
+        parts
+            .into_iter()
+            .filter_map(|part| part.join().ok())
+            .flatten()
+            .collect()
     })
 }
 
 impl Actor {
     /// Turns what was found of a run into an input; a living run is watched from here on.
     fn take_over(&mut self, found: Found) -> Option<Input> {
-        let Found { name, adoption, spec } = found;
+        let Found {
+            name,
+            adoption,
+            spec,
+        } = found;
         let covered = self.scope.covers(&name);
-        let started_with = spec.as_ref().map(|spec| spec.config.clone()).unwrap_or_default();
+        let started_with = spec
+            .as_ref()
+            .map(|spec| spec.config.clone())
+            .unwrap_or_default();
         match adoption {
             Adoption::Nothing => None,
             Adoption::Live(live) => {
                 let stopping = live.run.stopping_since.map(|_| StopMode::Gentle);
                 let up = launch::up(&live, started_with);
-                self.watch(&name, live);
+                if covered {
+                    self.watch(&name, live);
+                }
                 Some(Input::Adopted { name, up, stopping })
             }
             Adoption::ShimGone(live) => {
@@ -176,11 +214,11 @@ impl Actor {
                 let up = launch::up(&live, started_with);
                 if covered {
                     self.attach_again(name.clone(), live);
-                } else {
-                    self.watch(&name, live);
                 }
                 Some(Input::Adopted { name, up, stopping })
             }
+            // The end of a run is told by the owner that decides for its instance.
+            Adoption::Ended(..) | Adoption::Vanished(_) | Adoption::Rebooted(_) if !covered => None,
             Adoption::Ended(run, exit) => {
                 let known = self.recorder.knows_end(&run.run_id);
                 let paths = self.launcher.run_paths(&name);
@@ -210,12 +248,12 @@ impl Actor {
                     "pid {} may be its server but is not proven ({why}); it is left alone",
                     run.child.pid
                 );
-                self.announce_later(Some(name), Level::Warning, EventType::OrphanFound, message);
+                self.announce(name, Level::Warning, EventType::OrphanFound, message);
                 None
             }
             Adoption::Damaged { why } => {
                 let message = format!("its run files cannot be read: {why}");
-                self.announce_later(Some(name), Level::Error, EventType::OrphanFound, message);
+                self.announce(name, Level::Error, EventType::OrphanFound, message);
                 None
             }
         }
@@ -260,11 +298,11 @@ impl Actor {
     }
 }
 
-fn ended(
-    name: InstanceName,
-    run: &RunFile,
-    exit: RunExit,
-    last_words: Option<String>,
-) -> Input {
-    Input::EndedUnwatched { name, run: RunId::new(run.run_id.clone()), exit, last_words }
+fn ended(name: InstanceName, run: &RunFile, exit: RunExit, last_words: Option<String>) -> Input {
+    Input::EndedUnwatched {
+        name,
+        run: RunId::new(run.run_id.clone()),
+        exit,
+        last_words,
+    }
 }

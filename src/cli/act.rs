@@ -1,0 +1,384 @@
+//! `up`, `down` and `restart`: give the commands, then wait for what becomes of them.
+
+use std::time::Duration;
+
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::args::{DownArgs, Patience, Selection, UpArgs};
+use super::exit::{CliError, Exit};
+use super::logs;
+use super::output::Output;
+use super::select;
+use super::session::{self, Session};
+use crate::api::client::{Client, ClientError};
+use crate::api::error::ErrorCode;
+use crate::api::wire::{CommandAnswer, FleetBody};
+use crate::config::home::Home;
+use crate::config::load;
+use crate::domain::fleet::InstanceRow;
+use crate::domain::instance::InstanceName;
+use crate::domain::lifecycle::{Failure, Health, Status};
+use crate::domain::run::StopMode;
+
+/// One long poll while waiting; the loop asks again.
+const POLL_TIME: Duration = Duration::from_secs(20);
+
+/// What is asked of each instance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verb {
+    Up,
+    Down(StopMode),
+    Restart(StopMode),
+}
+
+/// Whether one instance has come where it was sent.
+enum Progress {
+    Underway,
+    Done(String),
+    Failed(Exit, String),
+}
+
+/// `llama-orch up`
+///
+/// # Errors
+///
+/// Returns the first instance's failure, with the exit code of its kind.
+pub(super) async fn up(home: &Home, args: &UpArgs, output: &Output) -> Result<Exit, CliError> {
+    if args.no_detach {
+        return attached_up(home, args, output).await;
+    }
+    run(home, &args.selection, Verb::Up, args.patience(), output).await
+}
+
+/// `llama-orch restart`
+///
+/// # Errors
+///
+/// Returns the first instance's failure, with the exit code of its kind.
+pub(super) async fn restart(home: &Home, args: &UpArgs, output: &Output) -> Result<Exit, CliError> {
+    let verb = Verb::Restart(stop_mode(args.force));
+    run(home, &args.selection, verb, args.patience(), output).await
+}
+
+/// `llama-orch down`
+///
+/// # Errors
+///
+/// Returns the first instance's failure, with the exit code of its kind.
+pub(super) async fn down(home: &Home, args: &DownArgs, output: &Output) -> Result<Exit, CliError> {
+    let patience = if args.no_wait {
+        Patience::None
+    } else {
+        Patience::Endless
+    };
+    run(
+        home,
+        &args.selection,
+        Verb::Down(stop_mode(args.force)),
+        patience,
+        output,
+    )
+    .await
+}
+
+/// Stops these instances and waits as told; for `daemon stop --instances`.
+///
+/// # Errors
+///
+/// Returns an error when the owner cannot be reached.
+pub(super) async fn stop_all(
+    client: &Client,
+    names: &[InstanceName],
+    mode: StopMode,
+    patience: Patience,
+    output: &Output,
+) -> Result<(), CliError> {
+    let everything = Selection {
+        names: Vec::new(),
+        all: true,
+        tag: None,
+    };
+    command_all(
+        client,
+        names,
+        &everything,
+        Verb::Down(mode),
+        patience,
+        output,
+    )
+    .await?;
+    Ok(())
+}
+
+fn stop_mode(force: bool) -> StopMode {
+    if force {
+        StopMode::Kill
+    } else {
+        StopMode::Gentle
+    }
+}
+
+async fn run(
+    home: &Home,
+    selection: &Selection,
+    verb: Verb,
+    patience: Patience,
+    output: &Output,
+) -> Result<Exit, CliError> {
+    let names = select::all(&load::load(home), selection)?;
+    if names.is_empty() {
+        output.say("there are no instances in this home");
+        return Ok(Exit::Success);
+    }
+    let session = session::act_on(home, &names).await?;
+    let result = tokio::select! {
+        result = command_all(&session.client, &names, selection, verb, patience, output) => result,
+        () = interrupted() => Err(CliError::new(Exit::Interrupted, "interrupted; what was begun goes on")),
+    };
+    if session.owned.is_some()
+        && verb != Verb::Down(StopMode::Gentle)
+        && verb != Verb::Down(StopMode::Kill)
+    {
+        output
+            .hint("nobody restarts it if it crashes; start a supervisor: llama-orch daemon start");
+    }
+    session.end().await;
+    result
+}
+
+async fn interrupted() {
+    match signal(SignalKind::interrupt()) {
+        Ok(mut interrupt) => {
+            interrupt.recv().await;
+        }
+        // Without the signal, Ctrl-C ends the process as it always does.
+        Err(_) => std::future::pending().await,
+    }
+}
+
+async fn command_all(
+    client: &Client,
+    names: &[InstanceName],
+    selection: &Selection,
+    verb: Verb,
+    patience: Patience,
+    output: &Output,
+) -> Result<Exit, CliError> {
+    let mut underway = Vec::new();
+    let mut first_failure = None;
+    let mut generation = 0;
+    for name in names {
+        match command(client, name, verb).await {
+            Ok(answer) => {
+                generation = generation.max(answer.generation);
+                underway.push(name.clone());
+            }
+            Err(error) => match skipped(&error, selection) {
+                true => output.say(&format!("{name}: {error}")),
+                false => {
+                    output.error(&format!("{name}: {error}"));
+                    first_failure.get_or_insert(Exit::from(error.code()));
+                }
+            },
+        }
+    }
+    if patience != Patience::None {
+        let failed = wait(client, underway, verb, patience, generation, output).await?;
+        first_failure = first_failure.or(failed);
+    }
+    Ok(first_failure.unwrap_or(Exit::Success))
+}
+
+/// A no-op is an error for a named instance, and nothing to speak of for all of them.
+fn skipped(error: &ClientError, selection: &Selection) -> bool {
+    selection.names.is_empty()
+        && matches!(
+            error.code(),
+            ErrorCode::AlreadyRunning | ErrorCode::NotRunning
+        )
+}
+
+async fn command(
+    client: &Client,
+    name: &InstanceName,
+    verb: Verb,
+) -> Result<CommandAnswer, ClientError> {
+    match verb {
+        Verb::Up => client.start(name).await,
+        Verb::Down(mode) => client.stop(name, mode).await,
+        Verb::Restart(mode) => client.restart(name, mode).await,
+    }
+}
+
+/// Waits for every instance and tells each outcome once; returns the first failure's exit code.
+async fn wait(
+    client: &Client,
+    mut underway: Vec<InstanceName>,
+    verb: Verb,
+    patience: Patience,
+    generation: u64,
+    output: &Output,
+) -> Result<Option<Exit>, CliError> {
+    let deadline = match patience {
+        Patience::AtMost(limit) => Some(tokio::time::Instant::now() + limit),
+        Patience::None | Patience::Endless => None,
+    };
+    let mut first_failure = None;
+    // The first picture must already show the commands' effect.
+    let mut seen = generation.saturating_sub(1);
+    while !underway.is_empty() {
+        let left = deadline.map_or(POLL_TIME, |deadline| {
+            deadline
+                .saturating_duration_since(tokio::time::Instant::now())
+                .min(POLL_TIME)
+        });
+        let body: FleetBody = client.instances_after(seen, left).await?;
+        seen = body.generation;
+        let rows = body.to_snapshot().rows;
+        underway.retain(|name| {
+            let row = rows.iter().find(|row| row.name == *name);
+            match progress(row, verb) {
+                Progress::Underway => true,
+                Progress::Done(text) => {
+                    output.say(&format!("{name}: {text}"));
+                    false
+                }
+                Progress::Failed(exit, text) => {
+                    output.error(&format!("{name}: {text}"));
+                    first_failure.get_or_insert(exit);
+                    false
+                }
+            }
+        });
+        let late = deadline.is_some_and(|deadline| tokio::time::Instant::now() >= deadline);
+        if late && !underway.is_empty() {
+            for name in &underway {
+                output.error(&format!("{name}: not there in time; it goes on without us"));
+            }
+            first_failure.get_or_insert(Exit::NotReady);
+            break;
+        }
+    }
+    Ok(first_failure)
+}
+
+fn progress(row: Option<&InstanceRow>, verb: Verb) -> Progress {
+    let Some(row) = row else {
+        return Progress::Failed(Exit::NotFound, "it is gone".to_owned());
+    };
+    let reason = || {
+        row.reason
+            .clone()
+            .unwrap_or_else(|| "no reason was given".to_owned())
+    };
+    match (verb, row.status) {
+        (Verb::Down(_), Status::Stopped) => {
+            let how = row
+                .exit
+                .map_or_else(String::new, |exit| format!(" ({exit})"));
+            Progress::Done(format!("stopped{how}"))
+        }
+        (Verb::Down(_), Status::Failed) => Progress::Failed(Exit::General, reason()),
+        (
+            Verb::Down(_),
+            Status::Starting | Status::Running | Status::Stopping | Status::Backoff,
+        ) => Progress::Underway,
+        (Verb::Up | Verb::Restart(_), Status::Running) if row.health == Health::Healthy => {
+            let url = row
+                .url()
+                .map_or_else(String::new, |url| format!(" at {url}"));
+            Progress::Done(format!("ready{url} (pid {})", row.pid.unwrap_or_default()))
+        }
+        (Verb::Up | Verb::Restart(_), Status::Failed) => {
+            Progress::Failed(failure_exit(row.failure), reason())
+        }
+        (Verb::Up | Verb::Restart(_), Status::Backoff) => Progress::Failed(
+            Exit::NotReady,
+            format!("{}; it will be tried again", reason()),
+        ),
+        (Verb::Up, Status::Stopped | Status::Stopping) => {
+            Progress::Failed(Exit::General, "it was stopped meanwhile".to_owned())
+        }
+        (Verb::Restart(_), Status::Stopped) => {
+            Progress::Failed(Exit::General, "it was stopped meanwhile".to_owned())
+        }
+        (Verb::Up | Verb::Restart(_), Status::Starting | Status::Running)
+        | (Verb::Restart(_), Status::Stopping) => Progress::Underway,
+    }
+}
+
+fn failure_exit(failure: Option<Failure>) -> Exit {
+    match failure {
+        Some(Failure::PortInUse) => Exit::PortInUse,
+        Some(Failure::ExecutableNotFound) => Exit::ExecutableNotFound,
+        Some(Failure::InvalidConfig) => Exit::General,
+        Some(Failure::Crashed) => Exit::NotReady,
+        Some(Failure::Busy | Failure::Resources | Failure::Other) | None => Exit::General,
+    }
+}
+
+/// `up --no-detach`: shows the log until Ctrl-C, then stops the instance.
+async fn attached_up(home: &Home, args: &UpArgs, output: &Output) -> Result<Exit, CliError> {
+    let set = load::load(home);
+    let names = select::all(&set, &args.selection)?;
+    let [name] = names.as_slice() else {
+        return Err(CliError::new(
+            Exit::Usage,
+            "--no-detach takes exactly one instance",
+        ));
+    };
+    let session = session::act_on(home, &names).await?;
+    let result = follow_until_end(home, &session, name, output).await;
+    session.end().await;
+    result
+}
+
+async fn follow_until_end(
+    home: &Home,
+    session: &Session,
+    name: &InstanceName,
+    output: &Output,
+) -> Result<Exit, CliError> {
+    let client = &session.client;
+    let answer = client.start(name).await.map_err(CliError::from)?;
+    output.say(&format!("{name}: starting; Ctrl-C stops it"));
+    let follow = logs::follow_new(home, name, output);
+    tokio::select! {
+        ended = until_down(client, name, answer.generation) => {
+            let row = ended?;
+            output.error(&format!("{name}: {}", row.reason.unwrap_or_else(|| "it ended".to_owned())));
+            Ok(failure_exit(row.failure))
+        }
+        failed = follow => failed,
+        () = interrupted() => {
+            output.say(&format!("{name}: stopping"));
+            let answer = client.stop(name, StopMode::Gentle).await.map_err(CliError::from)?;
+            let verb = Verb::Down(StopMode::Gentle);
+            wait(client, vec![name.clone()], verb, Patience::Endless, answer.generation, output).await?;
+            Ok(Exit::Interrupted)
+        }
+    }
+}
+
+/// Waits until the instance neither runs nor will be started again.
+async fn until_down(
+    client: &Client,
+    name: &InstanceName,
+    generation: u64,
+) -> Result<InstanceRow, CliError> {
+    let mut seen = generation.saturating_sub(1);
+    loop {
+        let body = client.instances_after(seen, POLL_TIME).await?;
+        seen = body.generation;
+        let row = body
+            .to_snapshot()
+            .rows
+            .into_iter()
+            .find(|row| row.name == *name);
+        match row {
+            Some(row) if matches!(row.status, Status::Stopped | Status::Failed) => return Ok(row),
+            Some(_) => {}
+            None => return Err(CliError::new(Exit::NotFound, format!("{name} is gone"))),
+        }
+    }
+}

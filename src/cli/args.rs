@@ -1,0 +1,289 @@
+//! What can be typed.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use super::exit::EXIT_CODES;
+use super::output::ColorChoice;
+
+/// Looks after every llama-server on this machine: starts, watches, restarts and explains them.
+#[derive(Debug, Parser)]
+#[command(name = "llama-orch", version, after_help = EXIT_CODES, disable_help_subcommand = true)]
+pub(super) struct Cli {
+    /// The folder that holds instances/, state/ and logs/
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(super) home: Option<PathBuf>,
+
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        default_value_t,
+        value_name = "WHEN",
+        hide_possible_values = true
+    )]
+    /// auto, always or never
+    pub(super) color: ColorChoice,
+
+    /// Run the supervisor in the foreground, without a screen
+    #[arg(long, conflicts_with = "ps")]
+    pub(super) daemon: bool,
+
+    /// With --daemon: also start autostart instances that were stopped
+    #[arg(long, requires = "daemon")]
+    pub(super) autostart: bool,
+
+    /// Print the instance table once
+    #[arg(long)]
+    pub(super) ps: bool,
+
+    #[command(flatten)]
+    pub(super) ps_options: PsArgs,
+
+    #[command(subcommand)]
+    pub(super) command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Print the instance table
+    #[command(
+        after_help = "Examples:\n  llama-orch ps\n  llama-orch ps --running --json\n  llama-orch ps --watch"
+    )]
+    Ps(PsArgs),
+    /// Start instances
+    #[command(
+        after_help = "Examples:\n  llama-orch up chat\n  llama-orch up --all --wait=120\n  llama-orch up chat --no-detach   (Ctrl-C stops it)"
+    )]
+    Up(UpArgs),
+    /// Stop instances
+    #[command(
+        after_help = "Examples:\n  llama-orch down chat\n  llama-orch down --tag gpu0 --force"
+    )]
+    Down(DownArgs),
+    /// Stop instances and start them again
+    #[command(
+        after_help = "Examples:\n  llama-orch restart chat\n  llama-orch restart --all --no-wait"
+    )]
+    Restart(UpArgs),
+    /// Show an instance's output
+    #[command(
+        after_help = "Examples:\n  llama-orch logs chat -f\n  llama-orch logs chat --since 10m --grep 'error|warn' -t"
+    )]
+    Logs(LogsArgs),
+    /// Explain one instance: configuration, command, run, paths, drift
+    Describe(DescribeArgs),
+    /// Control the background supervisor
+    #[command(subcommand)]
+    Daemon(DaemonCommand),
+    /// List processes of ours that nobody owns
+    #[command(after_help = "Examples:\n  llama-orch orphans\n  llama-orch orphans --stop 4711")]
+    Orphans(OrphansArgs),
+    /// The shim of one run (internal)
+    #[command(hide = true)]
+    Shim {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<std::ffi::OsString>,
+    },
+    /// The built-in simulated llama-server (internal)
+    #[command(hide = true, disable_help_flag = true, disable_version_flag = true)]
+    Sim {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<std::ffi::OsString>,
+    },
+}
+
+#[derive(Clone, Copy, Debug, Args)]
+pub(super) struct PsArgs {
+    /// Show all instances (the default)
+    #[arg(short, long, conflicts_with = "running")]
+    pub(super) all: bool,
+    /// Hide stopped instances
+    #[arg(long)]
+    pub(super) running: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub(super) json: bool,
+    /// Print again whenever something changes
+    #[arg(long, conflicts_with = "json")]
+    pub(super) watch: bool,
+}
+
+/// Which instances a command is about.
+#[derive(Clone, Debug, Args)]
+pub(super) struct Selection {
+    /// Names, uids, numbers or display names of instances
+    #[arg(value_name = "NAME", required_unless_present_any = ["all", "tag"])]
+    pub(super) names: Vec<String>,
+    /// All instances
+    #[arg(long, conflicts_with = "names")]
+    pub(super) all: bool,
+    /// Instances with this tag
+    #[arg(long, value_name = "TAG", conflicts_with_all = ["names", "all"])]
+    pub(super) tag: Option<String>,
+}
+
+#[derive(Clone, Debug, Args)]
+pub(super) struct UpArgs {
+    #[command(flatten)]
+    pub(super) selection: Selection,
+    /// Wait until ready or failed, at most SECS (the default waits as long as it takes)
+    #[arg(long, value_name = "SECS", num_args = 0..=1, require_equals = true, conflicts_with = "no_wait")]
+    #[expect(
+        clippy::option_option,
+        reason = "clap's shape of an option with an optional value"
+    )]
+    pub(super) wait: Option<Option<u64>>,
+    /// Return as soon as the start is under way
+    #[arg(long)]
+    pub(super) no_wait: bool,
+    /// With restart: kill at once instead of asking first
+    #[arg(short, long)]
+    pub(super) force: bool,
+    /// Stay, show the log, and stop the instance on Ctrl-C
+    #[arg(long, conflicts_with_all = ["no_wait", "all", "tag"])]
+    pub(super) no_detach: bool,
+}
+
+#[derive(Clone, Debug, Args)]
+pub(super) struct DownArgs {
+    #[command(flatten)]
+    pub(super) selection: Selection,
+    /// Return as soon as the stop is under way
+    #[arg(long)]
+    pub(super) no_wait: bool,
+    /// Kill at once instead of asking first
+    #[arg(short, long)]
+    pub(super) force: bool,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(super) enum StreamChoice {
+    Stdout,
+    Stderr,
+    #[default]
+    Both,
+}
+
+#[derive(Clone, Debug, Args)]
+pub(super) struct LogsArgs {
+    /// The instance
+    pub(super) name: String,
+    /// Keep printing what is added, across rotation and restarts
+    #[arg(short, long)]
+    pub(super) follow: bool,
+    /// Lines to show from the end
+    #[arg(
+        short = 'n',
+        long,
+        visible_alias = "lines",
+        default_value_t = 100,
+        value_name = "N"
+    )]
+    pub(super) tail: usize,
+    /// Which stream
+    #[arg(long, value_enum, default_value_t)]
+    pub(super) stream: StreamChoice,
+    /// Short for --stream stderr
+    #[arg(long, conflicts_with = "stream")]
+    pub(super) stderr: bool,
+    /// Only lines since then: 10m, 2h, or a time (RFC 3339)
+    #[arg(long, value_name = "TIME")]
+    pub(super) since: Option<String>,
+    /// Put the time in front of each line
+    #[arg(short, long)]
+    pub(super) timestamps: bool,
+    /// Only lines that match this regular expression
+    #[arg(long, value_name = "RE")]
+    pub(super) grep: Option<String>,
+}
+
+#[derive(Clone, Debug, Args)]
+pub(super) struct DescribeArgs {
+    /// The instance
+    pub(super) name: String,
+    /// Print JSON
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Clone, Debug, Subcommand)]
+pub(super) enum DaemonCommand {
+    /// Start the supervisor in the background
+    Start {
+        /// Also start autostart instances that were stopped
+        #[arg(long)]
+        autostart: bool,
+    },
+    /// End the supervisor; instances keep running
+    Stop {
+        /// Stop the instances first
+        #[arg(long)]
+        instances: bool,
+        /// Kill the supervisor at once; instances keep running
+        #[arg(long)]
+        force: bool,
+    },
+    /// Say whether a supervisor runs (exit 0) or not (exit 10)
+    Status {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// End the supervisor and start it again; instances keep running
+    Restart,
+    /// Start all autostart instances, with a supervisor if none runs
+    Autostart,
+    /// What `daemon start` runs (internal)
+    #[command(hide = true)]
+    Detached {
+        #[arg(long)]
+        autostart: bool,
+    },
+}
+
+#[derive(Clone, Debug, Args)]
+pub(super) struct OrphansArgs {
+    /// Take this process over as a run of its instance
+    #[arg(long, value_name = "PID", conflicts_with = "stop")]
+    pub(super) adopt: Option<i32>,
+    /// Stop this process and what it started
+    #[arg(long, value_name = "PID")]
+    pub(super) stop: Option<i32>,
+    /// Print JSON
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+impl UpArgs {
+    /// Returns how long to wait for ready: `None` not at all, `Some(None)` as long as it takes.
+    #[must_use]
+    pub(super) fn patience(&self) -> Patience {
+        match (self.no_wait, self.wait.flatten()) {
+            (true, _) => Patience::None,
+            (false, Some(seconds)) => Patience::AtMost(Duration::from_secs(seconds)),
+            (false, None) => Patience::Endless,
+        }
+    }
+}
+
+/// How long a command waits for its effect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Patience {
+    None,
+    AtMost(Duration),
+    Endless,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_arguments_are_consistent() {
+        Cli::command().debug_assert();
+    }
+}

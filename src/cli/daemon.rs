@@ -1,0 +1,299 @@
+//! `daemon start|stop|status|restart|autostart`, and `--daemon` itself.
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+
+use super::args::{DaemonCommand, Patience};
+use super::exit::{CliError, Exit};
+use super::output::Output;
+use super::session;
+use super::table::duration;
+use crate::api::client::Client;
+use crate::api::socket;
+use crate::api::wire::{OwnerStatus, Role};
+use crate::config::home::Home;
+use crate::daemon::foreground::{self, Autostart, DaemonError};
+use crate::daemon::logfile::LogFile;
+use crate::domain::run::StopMode;
+
+/// A detached daemon answers within this, or something is wrong with it.
+const START_TIME: Duration = Duration::from_secs(20);
+
+/// An owner that was told to stop is gone within this.
+const STOP_TIME: Duration = Duration::from_secs(5);
+
+/// What a detached daemon writes once its socket answers.
+const READY: &str = "ready";
+
+/// `llama-orch daemon …`
+///
+/// # Errors
+///
+/// Returns why the daemon could not be started, reached or stopped (exit code 10).
+pub(super) async fn run(
+    home: &Home,
+    command: DaemonCommand,
+    output: &Output,
+) -> Result<Exit, CliError> {
+    match command {
+        DaemonCommand::Start { autostart } => start(home, autostart_mode(autostart), output).await,
+        DaemonCommand::Stop { instances, force } => stop(home, instances, force, output).await,
+        DaemonCommand::Status { json } => status(home, json, output).await,
+        DaemonCommand::Restart => {
+            if session::owner_of(home).await?.is_some() {
+                stop(home, false, false, output).await?;
+            }
+            start(home, Autostart::Wanted, output).await
+        }
+        DaemonCommand::Autostart => autostart(home, output).await,
+        DaemonCommand::Detached { autostart } => detached(home, autostart_mode(autostart)).await,
+    }
+}
+
+/// `llama-orch --daemon`: logs to stderr until it is told to stop.
+///
+/// # Errors
+///
+/// Returns why the home could not be owned.
+pub(super) async fn foreground(home: &Home, autostart: bool) -> Result<Exit, CliError> {
+    super::tracing::to_stderr();
+    foreground::run(home, autostart_mode(autostart), || ())
+        .await
+        .map_err(|error| refused(&error))?;
+    Ok(Exit::Success)
+}
+
+fn autostart_mode(all: bool) -> Autostart {
+    if all {
+        Autostart::All
+    } else {
+        Autostart::Wanted
+    }
+}
+
+fn refused(error: &DaemonError) -> CliError {
+    let text = session::daemon_error(error);
+    match error {
+        DaemonError::AlreadyOwned { .. } => text.with_hint("llama-orch daemon status tells more"),
+        DaemonError::Held { .. } => {
+            text.with_hint("end it: llama-orch daemon stop --force (instances keep running)")
+        }
+        DaemonError::Lock(_) | DaemonError::Own(_) | DaemonError::Signals(_) => text,
+    }
+}
+
+async fn start(home: &Home, autostart: Autostart, output: &Output) -> Result<Exit, CliError> {
+    if let Some(client) = session::owner_of(home).await? {
+        let status = client.status().await?;
+        if status.role == Role::Daemon {
+            output.say(&format!("a daemon already runs (pid {})", status.pid));
+            return Ok(Exit::Success);
+        }
+    }
+    let home_dir = home.root().to_owned();
+    let started = tokio::task::spawn_blocking(move || spawn_detached(&home_dir, autostart));
+    let pid = started
+        .await
+        .map_err(|error| CliError::new(Exit::Daemon, error.to_string()))??;
+    output.say(&format!(
+        "daemon started (pid {pid}); its log: {}",
+        home.daemon_logs_dir().display()
+    ));
+    Ok(Exit::Success)
+}
+
+/// Starts ourselves in a session of its own and waits for its one line.
+fn spawn_detached(home: &std::path::Path, autostart: Autostart) -> Result<u32, CliError> {
+    let fail = |text: String| CliError::new(Exit::Daemon, text);
+    let program = std::env::current_exe().map_err(|error| fail(error.to_string()))?;
+    let mut command = Command::new(program);
+    command.arg("--home").arg(home).args(["daemon", "detached"]);
+    if autostart == Autostart::All {
+        command.arg("--autostart");
+    }
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null());
+    let mut child = command
+        .spawn()
+        .map_err(|error| fail(format!("start the daemon: {error}")))?;
+    let pid = child.id();
+    let Some(stdout) = child.stdout.take() else {
+        return Err(fail("the daemon has no stdout".to_owned()));
+    };
+    if !readable_within(&stdout, START_TIME) {
+        return Err(fail(format!(
+            "the daemon (pid {pid}) did not answer within {} s",
+            START_TIME.as_secs()
+        )));
+    }
+    let mut line = String::new();
+    BufReader::new(stdout).read_line(&mut line).ok(); // an empty line is told below
+    match line.trim() {
+        READY => Ok(pid),
+        "" => Err(fail(
+            "the daemon ended without a word; see its log in logs/daemon/".to_owned(),
+        )),
+        words => Err(fail(words.to_owned())),
+    }
+}
+
+fn readable_within(fd: &impl std::os::fd::AsFd, time: Duration) -> bool {
+    let mut fds = [PollFd::new(fd, PollFlags::IN)];
+    let limit = Timespec {
+        tv_sec: i64::try_from(time.as_secs()).unwrap_or(i64::MAX),
+        tv_nsec: 0,
+    };
+    poll(&mut fds, Some(&limit)).is_ok_and(|ready| ready > 0)
+}
+
+/// The background process itself: its own session, its log in a file, one line on stdout.
+async fn detached(home: &Home, autostart: Autostart) -> Result<Exit, CliError> {
+    rustix::process::setsid().ok(); // already a leader when started by hand
+    let folder = home.daemon_logs_dir();
+    let log = LogFile::open(&folder).map_err(|error| {
+        CliError::new(Exit::Daemon, format!("open {}: {error}", folder.display()))
+    });
+    let log = match log {
+        Ok(log) => log,
+        Err(error) => {
+            report(&error.message);
+            return Err(error);
+        }
+    };
+    super::tracing::to_file(log);
+    match foreground::run(home, autostart, || report(READY)).await {
+        Ok(()) => Ok(Exit::Success),
+        Err(error) => {
+            let error = refused(&error);
+            ::tracing::error!("{}", error.message);
+            report(&error.message);
+            Err(error)
+        }
+    }
+}
+
+/// Writes the one line the starter waits for, then lets go of its pipe.
+fn report(line: &str) {
+    let mut stdout = std::io::stdout().lock();
+    writeln!(stdout, "{line}")
+        .and_then(|()| stdout.flush())
+        .ok(); // the starter may be gone
+    if let Ok(null) = std::fs::OpenOptions::new().write(true).open("/dev/null") {
+        rustix::stdio::dup2_stdout(null).ok(); // then the starter's pipe just stays open
+    }
+}
+
+async fn stop(
+    home: &Home,
+    instances: bool,
+    force: bool,
+    output: &Output,
+) -> Result<Exit, CliError> {
+    let Some(owner) = owner_process(home) else {
+        output.say("no daemon runs");
+        return Err(CliError::new(Exit::Daemon, "there is nothing to stop"));
+    };
+    if force {
+        pidfd_send_signal(&owner.fd, Signal::KILL).map_err(std::io::Error::from)?;
+    } else {
+        let client = Client::socket(&home.socket());
+        if instances {
+            stop_instances(&client, output).await?;
+        }
+        client.stop_owner().await?;
+    }
+    let fd = owner.fd;
+    let gone = tokio::task::spawn_blocking(move || readable_within(&fd, STOP_TIME)).await;
+    if !gone.unwrap_or(false) {
+        let message = format!("the owner (pid {}) is still there", owner.pid);
+        return Err(CliError::new(Exit::Daemon, message)
+            .with_hint("kill it: llama-orch daemon stop --force (instances keep running)"));
+    }
+    let fate = if instances {
+        "instances are stopped"
+    } else {
+        "instances keep running"
+    };
+    output.say(&format!("daemon stopped (pid {}); {fate}", owner.pid));
+    Ok(Exit::Success)
+}
+
+async fn stop_instances(client: &Client, output: &Output) -> Result<(), CliError> {
+    let rows = client.instances().await?.to_snapshot().rows;
+    let names: Vec<_> = rows
+        .into_iter()
+        .filter(|row| row.status.is_live() || row.restart_at.is_some())
+        .map(|row| row.name)
+        .collect();
+    super::act::stop_all(client, &names, StopMode::Gentle, Patience::Endless, output).await
+}
+
+/// The process at the other end of the socket.
+struct OwnerProcess {
+    pid: i32,
+    fd: OwnedFd,
+}
+
+/// Learns the owner's pid from the kernel, which works even when the owner hangs.
+fn owner_process(home: &Home) -> Option<OwnerProcess> {
+    let stream = socket::connect(&home.socket()).ok()?;
+    let peer = rustix::net::sockopt::socket_peercred(stream.as_fd()).ok()?;
+    let fd = pidfd_open(peer.pid, PidfdFlags::empty()).ok()?;
+    // Connecting again to the same listener proves that it still lived after the pidfd was open.
+    let again = socket::connect(&home.socket()).ok()?;
+    let same = rustix::net::sockopt::socket_peercred(again.as_fd()).ok()?;
+    (same.pid == peer.pid).then(|| OwnerProcess {
+        pid: Pid::as_raw(Some(peer.pid)),
+        fd,
+    })
+}
+
+async fn status(home: &Home, json: bool, output: &Output) -> Result<Exit, CliError> {
+    let Some(client) = session::owner_of(home).await? else {
+        if json {
+            output.json(&serde_json::Value::Null)?;
+        } else {
+            output.line(&format!("no owner; home {}", home.root().display()))?;
+        }
+        return Ok(Exit::Daemon);
+    };
+    let status: OwnerStatus = client.status().await?;
+    if json {
+        output.json(&status)?;
+        return Ok(Exit::Success);
+    }
+    let role = match status.role {
+        Role::Daemon => "daemon",
+        Role::Dashboard => "dashboard",
+        Role::Command => "command",
+    };
+    output.line(&format!(
+        "{role} {} (pid {}), up {}, {} of {} instances running, home {}, database {}",
+        status.version,
+        status.pid,
+        duration(status.uptime_seconds),
+        status.running,
+        status.instances,
+        status.home,
+        status.database,
+    ))?;
+    Ok(Exit::Success)
+}
+
+async fn autostart(home: &Home, output: &Output) -> Result<Exit, CliError> {
+    match session::owner_of(home).await? {
+        Some(client) => {
+            client.autostart().await?;
+            output.say("autostart instances are starting");
+            Ok(Exit::Success)
+        }
+        None => start(home, Autostart::All, output).await,
+    }
+}

@@ -1,0 +1,114 @@
+//! The exit codes, in one place.
+
+use crate::api::client::ClientError;
+use crate::api::error::ErrorCode;
+
+/// How a command ended. The numbers are part of the interface.
+// A new code also needs a line in `EXIT_CODES`, which --help prints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    Success,
+    General,
+    NotFound,
+    AlreadyRunning,
+    PortInUse,
+    ExecutableNotFound,
+    NotReady,
+    NotRunning,
+    Daemon,
+    Usage,
+    Interrupted,
+}
+
+/// The text of `--help` about exit codes.
+pub const EXIT_CODES: &str = "\
+Exit codes:
+  0 success            1 general error (an invalid configuration too)
+  2 no such instance   3 already running          4 port in use
+  5 executable missing 7 not healthy in time      8 not running
+  10 daemon error      64 usage                   130 interrupted";
+
+impl Exit {
+    #[must_use]
+    pub fn code(self) -> u8 {
+        match self {
+            Self::Success => 0,
+            Self::General => 1,
+            Self::NotFound => 2,
+            Self::AlreadyRunning => 3,
+            Self::PortInUse => 4,
+            Self::ExecutableNotFound => 5,
+            Self::NotReady => 7,
+            Self::NotRunning => 8,
+            Self::Daemon => 10,
+            Self::Usage => 64,
+            Self::Interrupted => 130,
+        }
+    }
+}
+
+impl From<ErrorCode> for Exit {
+    fn from(code: ErrorCode) -> Self {
+        match code {
+            ErrorCode::Invalid => Self::General,
+            ErrorCode::NotFound => Self::NotFound,
+            ErrorCode::AlreadyRunning => Self::AlreadyRunning,
+            ErrorCode::PortInUse => Self::PortInUse,
+            ErrorCode::ExecutableNotFound => Self::ExecutableNotFound,
+            ErrorCode::NotReady => Self::NotReady,
+            ErrorCode::NotRunning => Self::NotRunning,
+            ErrorCode::OwnerError => Self::Daemon,
+        }
+    }
+}
+
+/// A command that failed: what to say, what to do, and the exit code.
+#[derive(Debug)]
+pub struct CliError {
+    pub exit: Exit,
+    pub message: String,
+    pub hint: Option<String>,
+}
+
+impl CliError {
+    #[must_use]
+    pub fn new(exit: Exit, message: impl Into<String>) -> Self {
+        Self {
+            exit,
+            message: message.into(),
+            hint: None,
+        }
+    }
+
+    #[must_use]
+    pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
+impl From<ClientError> for CliError {
+    fn from(error: ClientError) -> Self {
+        let hint = match &error {
+            ClientError::Refused(body) => body.hint.clone(),
+            ClientError::NoOwner { .. } => Some("start one: llama-orch daemon start".to_owned()),
+            ClientError::TimedOut { .. } | ClientError::Transport(_) => {
+                Some("look at it: llama-orch daemon status".to_owned())
+            }
+            ClientError::Version { .. } => {
+                Some("restart the older side: llama-orch daemon restart".to_owned())
+            }
+        };
+        Self {
+            exit: Exit::from(error.code()),
+            message: error.to_string(),
+            hint,
+        }
+    }
+}
+
+impl From<std::io::Error> for CliError {
+    fn from(error: std::io::Error) -> Self {
+        Self::new(Exit::General, error.to_string())
+    }
+}

@@ -1,0 +1,183 @@
+//! `orphans`: processes of ours that nobody owns, with proof.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::args::OrphansArgs;
+use super::exit::{CliError, Exit};
+use super::output::Output;
+use crate::config::home::Home;
+use crate::domain::run::StopMode;
+use crate::process::orphans::{self, Orphan};
+use crate::process::runfiles::{self, RunFile, RunPaths, SpecFile};
+
+/// Between asking an orphan to end and killing it.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// One orphan on stdout.
+#[derive(Debug, Serialize)]
+struct OrphanBody {
+    pid: i32,
+    start_ticks: u64,
+    run_id: Option<String>,
+    executable: String,
+    command: Vec<String>,
+    home: Option<String>,
+}
+
+/// `llama-orch orphans`
+///
+/// # Errors
+///
+/// Returns an error when processes cannot be listed, or the pid is no orphan.
+pub(super) fn run(home: &Home, args: &OrphansArgs, output: &Output) -> Result<Exit, CliError> {
+    let claimed = claimed_tokens(home);
+    let scan = orphans::scan(|token| claimed.contains(token))?;
+    // Runs of other homes are looked after there.
+    let ours: Vec<&Orphan> = scan
+        .orphans
+        .iter()
+        .filter(|orphan| {
+            orphan
+                .home
+                .as_deref()
+                .is_none_or(|cwd| home.root().as_os_str() == cwd)
+        })
+        .collect();
+    if let Some(pid) = args.stop {
+        return stop(&ours, pid, output);
+    }
+    if let Some(pid) = args.adopt {
+        return adopt(home, &ours, pid, output);
+    }
+    if args.json {
+        let bodies: Vec<OrphanBody> = ours.iter().map(|orphan| body(orphan)).collect();
+        output.json(&bodies)?;
+        return Ok(Exit::Success);
+    }
+    if ours.is_empty() {
+        output.say("no orphans: every process that carries a token of this home is accounted for");
+    }
+    for orphan in &ours {
+        output.line(&format!(
+            "{}\t{}\trun {}\t{}",
+            orphan.process.pid,
+            orphan.executable,
+            orphan.run_id.as_deref().unwrap_or("-"),
+            orphan.command.join(" "),
+        ))?;
+    }
+    if !ours.is_empty() {
+        output.hint("stop one: llama-orch orphans --stop PID");
+    }
+    if scan.unreadable > 0 {
+        output.say(&format!(
+            "{} processes of other users could not be looked at; none of them was touched",
+            scan.unreadable
+        ));
+    }
+    Ok(Exit::Success)
+}
+
+/// The tokens of all runs that an instance of this home accounts for.
+fn claimed_tokens(home: &Home) -> BTreeSet<String> {
+    let Ok(entries) = std::fs::read_dir(home.all_runs_dir()) else {
+        return BTreeSet::new();
+    };
+    entries
+        .filter_map(Result::ok)
+        .filter_map(|entry| {
+            let paths = RunPaths::new(entry.path());
+            let run: RunFile = runfiles::read(&paths.run()).ok()??;
+            let spec: SpecFile = runfiles::read(&paths.spec()).ok()??;
+            // What outlives a recorded end is nobody's any more.
+            let is_over = runfiles::read::<runfiles::ExitFile>(&paths.exit())
+                .ok()
+                .flatten()
+                .is_some_and(|exit| exit.run_id == run.run_id);
+            (run.run_id == spec.run_id && !is_over).then_some(run.token)
+        })
+        .collect()
+}
+
+fn find<'a>(ours: &[&'a Orphan], pid: i32) -> Result<&'a Orphan, CliError> {
+    ours.iter()
+        .find(|orphan| orphan.process.pid == pid)
+        .copied()
+        .ok_or_else(|| {
+            CliError::new(
+                Exit::NotFound,
+                format!("pid {pid} is no orphan of this home"),
+            )
+            .with_hint("llama-orch orphans lists them")
+        })
+}
+
+fn stop(ours: &[&Orphan], pid: i32, output: &Output) -> Result<Exit, CliError> {
+    let orphan = find(ours, pid)?;
+    let count = orphans::stop(orphan, StopMode::Gentle, GRACE)?;
+    output.say(&format!(
+        "stopped {count} process(es) of run {}",
+        orphan.run_id.as_deref().unwrap_or("-")
+    ));
+    Ok(Exit::Success)
+}
+
+/// Writes the run files that an orphan's instance lost; the next owner adopts it by them.
+fn adopt(home: &Home, ours: &[&Orphan], pid: i32, output: &Output) -> Result<Exit, CliError> {
+    let orphan = find(ours, pid)?;
+    let entries = std::fs::read_dir(home.all_runs_dir()).into_iter().flatten();
+    let of_run = entries.filter_map(Result::ok).find_map(|entry| {
+        let paths = RunPaths::new(entry.path());
+        let spec: SpecFile = runfiles::read(&paths.spec()).ok()??;
+        (Some(spec.run_id.as_str()) == orphan.run_id.as_deref()).then_some((paths, spec))
+    });
+    let Some((paths, spec)) = of_run else {
+        return Err(CliError::new(
+            Exit::General,
+            format!(
+                "no instance of this home ever started run {}",
+                orphan.run_id.as_deref().unwrap_or("-")
+            ),
+        )
+        .with_hint(format!("stop it instead: llama-orch orphans --stop {pid}")));
+    };
+    let (exe_dev, exe_ino) = crate::process::os::executable(pid)?;
+    let run = RunFile {
+        version: runfiles::PROTOCOL,
+        run_id: spec.run_id.clone(),
+        token: orphan.token.clone(),
+        boot_id: crate::process::os::boot_id()?,
+        // No shim: the next owner starts one that attaches.
+        shim: runfiles::ProcessFile { pid: 0, start: 0 },
+        child: runfiles::ChildFile {
+            pid,
+            start: orphan.process.start_ticks,
+            exe_dev,
+            exe_ino,
+        },
+        port: spec.port,
+        started_at: crate::supervisor::wall_clock(),
+        stopping_since: None,
+        attached: false,
+        notes: vec!["adopted by hand".to_owned()],
+    };
+    std::fs::remove_file(paths.exit()).ok(); // there may be none
+    runfiles::write(&paths.run(), &run)?;
+    output.say(&format!("{} claims pid {pid} again", spec.instance));
+    output.hint("let an owner take it over: llama-orch daemon restart");
+    Ok(Exit::Success)
+}
+
+fn body(orphan: &Orphan) -> OrphanBody {
+    OrphanBody {
+        pid: orphan.process.pid,
+        start_ticks: orphan.process.start_ticks,
+        run_id: orphan.run_id.clone(),
+        executable: orphan.executable.clone(),
+        command: orphan.command.clone(),
+        home: orphan.home.clone(),
+    }
+}

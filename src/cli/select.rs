@@ -1,0 +1,90 @@
+//! Which instances the words on the command line mean.
+
+use super::args::Selection;
+use super::exit::{CliError, Exit};
+use crate::config::load::ConfigSet;
+use crate::domain::instance::{InstanceName, InstanceSpec};
+
+/// Two names that differ by more than this share of their letters are not confused.
+const NEAREST: f64 = 0.6;
+
+/// Finds the instance that `word` names: by name, then uid, then number, then display name.
+///
+/// # Errors
+///
+/// Returns an error that suggests the nearest name.
+pub(super) fn one(set: &ConfigSet, word: &str) -> Result<InstanceName, CliError> {
+    if let Some(name) = names(set).find(|name| name.as_str() == word) {
+        return Ok(name.clone());
+    }
+    let by_number = specs(set).find(|spec| {
+        spec.instance_uid.as_deref() == Some(word) || spec.instance_no.as_deref() == Some(word)
+    });
+    if let Some(spec) = by_number {
+        return Ok(spec.name.clone());
+    }
+    let mut by_display = specs(set).filter(|spec| spec.display_name == word);
+    match (by_display.next(), by_display.next()) {
+        (Some(spec), None) => return Ok(spec.name.clone()),
+        (Some(_), Some(_)) => {
+            let message = format!("several instances are displayed as {word:?}");
+            return Err(CliError::new(Exit::NotFound, message).with_hint("use the name"));
+        }
+        (None, _) => {}
+    }
+    let error = CliError::new(Exit::NotFound, format!("no instance is called {word:?}"));
+    let nearest = names(set)
+        .map(|name| (strsim::jaro_winkler(name.as_str(), word), name.as_str()))
+        .filter(|(likeness, _)| *likeness > NEAREST)
+        .max_by(|left, right| left.0.total_cmp(&right.0));
+    Err(match nearest {
+        Some((_, label)) => error.with_hint(format!("did you mean {label:?}?")),
+        None => error.with_hint("llama-orch ps lists what there is"),
+    })
+}
+
+/// Finds all instances of a selection, in the table's order.
+///
+/// # Errors
+///
+/// Returns an error for the first word that names nothing, and for a tag nobody has.
+pub(super) fn all(set: &ConfigSet, selection: &Selection) -> Result<Vec<InstanceName>, CliError> {
+    if !selection.names.is_empty() {
+        let mut chosen = Vec::new();
+        for word in &selection.names {
+            let name = one(set, word)?;
+            if !chosen.contains(&name) {
+                chosen.push(name);
+            }
+        }
+        return Ok(chosen);
+    }
+    let chosen: Vec<InstanceName> = match &selection.tag {
+        None => specs(set).map(|spec| spec.name.clone()).collect(),
+        Some(tag) => specs(set)
+            .filter(|spec| spec.tags.contains(tag))
+            .map(|spec| spec.name.clone())
+            .collect(),
+    };
+    match (&selection.tag, chosen.is_empty()) {
+        (Some(tag), true) => Err(CliError::new(
+            Exit::NotFound,
+            format!("no instance has the tag {tag:?}"),
+        )),
+        (_, _) => Ok(chosen),
+    }
+}
+
+fn specs(set: &ConfigSet) -> impl Iterator<Item = &InstanceSpec> {
+    set.rows
+        .iter()
+        .filter_map(|row| row.as_ref().ok())
+        .map(|loaded| &loaded.spec)
+}
+
+fn names(set: &ConfigSet) -> impl Iterator<Item = &InstanceName> {
+    set.rows.iter().map(|row| match row {
+        Ok(loaded) => &loaded.spec.name,
+        Err(broken) => &broken.name,
+    })
+}

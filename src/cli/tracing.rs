@@ -1,0 +1,35 @@
+//! Where this program's own log goes.
+
+use std::io;
+use std::sync::Mutex;
+
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt;
+
+use crate::daemon::logfile::LogFile;
+
+/// What is logged unless `LLAMA_ORCH_LOG` says otherwise.
+const DEFAULT_FILTER: &str = "info";
+
+/// Logs to stderr, for a service manager or a person.
+pub(super) fn to_stderr() {
+    let subscriber = fmt()
+        .with_env_filter(filter())
+        .with_writer(io::stderr)
+        .with_target(false);
+    subscriber.try_init().ok(); // already set up, by a test
+}
+
+/// Logs to the daemon's file.
+pub(super) fn to_file(log: LogFile) {
+    let subscriber = fmt()
+        .with_env_filter(filter())
+        .with_ansi(false)
+        .with_target(false)
+        .with_writer(Mutex::new(log));
+    subscriber.try_init().ok(); // already set up, by a test
+}
+
+fn filter() -> EnvFilter {
+    EnvFilter::try_from_env("LLAMA_ORCH_LOG").unwrap_or_else(|_| EnvFilter::new(DEFAULT_FILTER))
+}
