@@ -19,6 +19,8 @@ pub mod secrets;
 mod set;
 pub mod settings;
 mod spec;
+#[cfg(test)]
+mod tests;
 mod tree;
 
 pub use set::ports_collide;
