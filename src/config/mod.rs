@@ -15,6 +15,7 @@ pub mod load;
 mod read;
 mod registry;
 pub mod render;
+pub mod schema;
 pub mod secrets;
 mod set;
 pub mod settings;
