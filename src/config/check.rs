@@ -43,7 +43,7 @@ pub(super) fn check<'a>(
         tables: BTreeMap::new(),
         findings: Vec::new(),
     };
-    if matches!(root.value, Value::Table(_)) {
+    if root.is_table() {
         checked.table(fields, "", root);
     } else {
         let message = format!("must be a table of fields, not {}", root.kind());
@@ -377,7 +377,7 @@ mod tests {
             ("severs", Some("server")),
             ("server.prot", Some("server.port")),
             ("port", Some("server.port")),
-            ("model.n_ctx_size", Some("model.context_size")),
+            ("model.contxt_sise", Some("model.context_size")),
             ("healthcheck.intervall", Some("healthcheck.interval")),
             ("gpu.backend_x.y", None),
             ("zzz", None),

@@ -208,9 +208,7 @@ impl Kind {
             } => "a whole number".to_owned(),
             Self::Integer { min, max } => format!("a whole number from {min} to {max}"),
             Self::Number { min, max } => format!("a number from {min} to {max}"),
-            Self::Seconds { min, max } => {
-                format!("{min} to {max} seconds, as a number or as text such as \"1m 5s\"")
-            }
+            Self::Seconds { min, max } => format!("{min} to {max} seconds"),
             Self::Words(words) => {
                 let quoted: Vec<_> = words.iter().map(|word| format!("{word:?}")).collect();
                 format!("one of {}", quoted.join(", "))

@@ -200,8 +200,21 @@ fn read_instance(
     } else {
         Format::Toml
     };
-    let source =
-        Source::read(path, format).map_err(|finding| broken(folder, path, vec![*finding]))?;
+    match Source::read(path, format) {
+        Ok(source) => interpret(home, settings, registry, &source),
+        Err(finding) => Err(broken(folder, path, vec![*finding])),
+    }
+}
+
+/// Turns an instance's text into what it means.
+pub(super) fn interpret(
+    home: &Home,
+    settings: &Settings,
+    registry: &Registry,
+    source: &Source,
+) -> Result<Loaded, Broken> {
+    let path = source.path.as_path();
+    let folder = path.parent().unwrap_or(path);
     let mut root = source
         .parse(0)
         .map_err(|findings| broken(folder, path, findings))?;
@@ -209,17 +222,20 @@ fn read_instance(
     if let Some(defaults) = defaults {
         root.merge_under(&defaults.node);
     }
-    let sources: Vec<&Source> = std::iter::once(&source)
+    let sources: Vec<&Source> = std::iter::once(source)
         .chain(defaults.map(|defaults| &defaults.source))
         .collect();
     let directory = directory_name(folder);
     let mut checked = check(INSTANCE, "", &root, &sources);
+    if !root.is_table() {
+        return Err(broken(folder, path, checked.into_findings()));
+    }
     let spec = spec(
         &mut checked,
         &Context {
             home,
             directory: &directory,
-            format,
+            format: source.format,
             stop_grace: settings.supervisor.stop_grace,
             registry,
         },
@@ -246,7 +262,7 @@ fn read_instance(
         spec,
         path: path.to_owned(),
         warnings: findings,
-        format,
+        format: source.format,
         fingerprint: fingerprint(texts.join("\0").as_bytes()),
         directory,
         anchors,

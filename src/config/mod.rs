@@ -15,10 +15,13 @@ pub mod load;
 mod read;
 mod registry;
 pub mod render;
+pub mod schema;
 pub mod secrets;
 mod set;
 pub mod settings;
 mod spec;
+#[cfg(test)]
+mod tests;
 mod tree;
 
 pub use set::ports_collide;

@@ -102,7 +102,7 @@ impl Reader<'_> {
                 .map(Item::Text),
             Kind::Port => self.port(node).map(Item::Port),
             Kind::Layers => self.layers(node).map(Item::Layers),
-            Kind::Statuses => self.statuses(node).map(Item::Statuses),
+            Kind::Statuses => return self.statuses(node).map(Item::Statuses),
             Kind::Address => text(node)
                 .and_then(|address| address.parse().ok())
                 .map(Item::Address),
@@ -121,15 +121,16 @@ impl Reader<'_> {
             Kind::Texts | Kind::Map => node.kind().to_owned(),
             _ => shown(node),
         };
-        let mut help = None;
-        if matches!(self.kind, Kind::Words(_) | Kind::Texts)
-            && let Value::Text(word) = &node.value
-        {
-            help = nearest_word(self.kind, word);
-        }
-        if matches!(self.kind, Kind::Texts | Kind::Map) && !inside.is_empty() {
-            help = Some("put it in quotes".to_owned());
-        }
+        let help = match (self.kind, &node.value) {
+            (Kind::Words(words), Value::Text(word)) => nearest_word(words, word),
+            (Kind::Texts | Kind::Map, _) if !inside.is_empty() => {
+                Some("put it in quotes".to_owned())
+            }
+            (Kind::Seconds { .. }, _) if self.format == Format::Toml => {
+                Some("a number of seconds, or text such as \"1m 5s\"".to_owned())
+            }
+            _ => None,
+        };
         self.complaints.push(Complaint {
             severity: Severity::Error,
             place: node.place.clone(),
@@ -194,15 +195,30 @@ impl Reader<'_> {
         }
     }
 
-    fn statuses(&self, node: &Node) -> Option<Vec<u16>> {
-        let status = |node: &Node| {
-            let status = u16::try_from(self.integer(node)?).ok()?;
-            (100..=599).contains(&status).then_some(status)
+    fn statuses(&mut self, node: &Node) -> Option<Vec<u16>> {
+        let Value::List(items) = &node.value else {
+            let status = self.status(node);
+            if status.is_none() {
+                self.refuse(node, String::new(), &self.kind.allowed());
+            }
+            return status.map(|status| vec![status]);
         };
-        match &node.value {
-            Value::List(items) if !items.is_empty() => items.iter().map(status).collect(),
-            _ => status(node).map(|status| vec![status]),
+        let mut statuses = Vec::new();
+        for (number, item) in items.iter().enumerate() {
+            match self.status(item) {
+                Some(status) => statuses.push(status),
+                None => self.refuse(item, number.to_string(), "an HTTP status from 100 to 599"),
+            }
         }
+        if items.is_empty() {
+            self.refuse(node, String::new(), &self.kind.allowed());
+        }
+        (!items.is_empty() && statuses.len() == items.len()).then_some(statuses)
+    }
+
+    fn status(&self, node: &Node) -> Option<u16> {
+        let status = u16::try_from(self.integer(node)?).ok()?;
+        (100..=599).contains(&status).then_some(status)
     }
 
     fn path(&mut self, node: &Node) -> Option<Item> {
@@ -259,7 +275,7 @@ impl Reader<'_> {
     }
 
     fn map(&mut self, node: &Node) -> Option<Item> {
-        if !matches!(node.value, Value::Table(_)) {
+        if !node.is_table() {
             self.refuse(node, String::new(), &self.kind.allowed());
             return None;
         }
@@ -347,10 +363,7 @@ fn shown(node: &Node) -> String {
     }
 }
 
-fn nearest_word(kind: &Kind, word: &str) -> Option<String> {
-    let Kind::Words(words) = kind else {
-        return None;
-    };
+fn nearest_word(words: &[&str], word: &str) -> Option<String> {
     let lower = word.chars().take(32).collect::<String>().to_lowercase();
     words
         .iter()

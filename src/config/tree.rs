@@ -4,6 +4,7 @@ use std::fs;
 use std::io::Read as _;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::thread;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -16,6 +17,14 @@ const SIZE_LIMIT: u64 = 256 * 1024;
 
 /// Levels of nesting; no field is deeper than three.
 pub(super) const DEPTH_LIMIT: usize = 64;
+
+/// Dots and brackets of a text that cannot nest too deeply for any thread's stack, whatever they
+/// mean; well above what a configuration has.
+const SHALLOW: usize = 300;
+
+/// Bytes of stack for the deepest nesting that the TOML parser lets through, 80 times 80 levels.
+/// Only what is used of it is ever allocated.
+const DEEP_STACK: usize = 128 << 20;
 
 /// Syntax errors told of one file; more are usually echoes of the first.
 const SYNTAX_ERROR_LIMIT: usize = 5;
@@ -155,7 +164,28 @@ impl Source {
         }
     }
 
+    /// Parses where the stack suffices: the parser bounds the brackets around a value and the dots
+    /// of a key, but not both together, and it recurses into what they open.
     fn parse_toml(&self, index: usize) -> Result<Node, Vec<Finding>> {
+        let opens = |byte: &u8| matches!(byte, b'.' | b'[' | b'{');
+        if self.text.bytes().filter(opens).count() <= SHALLOW {
+            return self.parse_toml_here(index);
+        }
+        let parsed = thread::scope(|scope| {
+            thread::Builder::new()
+                .stack_size(DEEP_STACK)
+                .spawn_scoped(scope, || self.parse_toml_here(index))
+                .ok()
+                .and_then(|parser| parser.join().ok())
+        });
+        parsed.unwrap_or_else(|| {
+            let message = "cannot be parsed: no thread could be started".to_owned();
+            let path = self.path.clone();
+            Err(vec![Finding::about_file(Severity::Error, path, message)])
+        })
+    }
+
+    fn parse_toml_here(&self, index: usize) -> Result<Node, Vec<Finding>> {
         let (document, errors) = DeTable::parse_recoverable(&self.text);
         if !errors.is_empty() {
             let findings = errors.iter().take(SYNTAX_ERROR_LIMIT).map(|error| {
@@ -312,6 +342,10 @@ impl Node {
             Value::List(_) => "a list",
             Value::Table(_) => "a table",
         }
+    }
+
+    pub(super) fn is_table(&self) -> bool {
+        matches!(self.value, Value::Table(_))
     }
 
     /// Returns the keys of a table; none of anything else.
