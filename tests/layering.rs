@@ -51,6 +51,9 @@ const LAYERS: [(&str, &[&str]); 12] = [
 ];
 
 fn source_files(folder: &Path, files: &mut Vec<PathBuf>) {
+    if !folder.exists() {
+        return;
+    }
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {

@@ -191,7 +191,8 @@ impl Client {
     ///
     /// Returns the refusal of a daemon, or why there is no answer.
     pub async fn yield_home(&self) -> Result<(), ClientError> {
-        self.post("/owner/yield", &serde_json::json!({})).await
+        let _empty: serde_json::Value = self.post("/owner/yield", &serde_json::json!({})).await?;
+        Ok(())
     }
 
     /// `POST /owner/stop`: ends the owner; instances keep running.
@@ -200,7 +201,8 @@ impl Client {
     ///
     /// Returns why there is no answer.
     pub async fn stop_owner(&self) -> Result<(), ClientError> {
-        self.post("/owner/stop", &serde_json::json!({})).await
+        let _empty: serde_json::Value = self.post("/owner/stop", &serde_json::json!({})).await?;
+        Ok(())
     }
 
     /// `POST /owner/autostart`: starts every autostart instance, also those the user had stopped.

@@ -24,7 +24,7 @@ use std::time::Duration;
 use super::decision::{Action, Command, Decision, Denied, Effect, Ignored, Input, Moment, Outcome};
 use super::state::{Config, Fleet, Instance, Origin, Phase, Then, Up};
 use crate::domain::event::{EventType, Level};
-use crate::domain::exit::RunExit;
+use crate::domain::exit::{ExitStatus, RunExit};
 use crate::domain::instance::InstanceName;
 use crate::domain::lifecycle::{Desired, Failure, Health};
 use crate::domain::restart::next_delay;
@@ -755,9 +755,10 @@ fn end_text(exit: &RunExit, last_words: Option<String>) -> String {
         || "ended, nobody knows how".to_owned(),
         |status| status.to_string(),
     );
-    match last_words {
-        Some(words) => format!("{end}: {words}"),
-        None => end,
+    match (exit.status, last_words) {
+        // A signal came from outside; what was logged before it explains nothing.
+        (Some(ExitStatus::Signal(_)), _) | (_, None) => end,
+        (Some(ExitStatus::Code(_)) | None, Some(words)) => format!("{end}: {words}"),
     }
 }
 
