@@ -1,5 +1,8 @@
 //! The integration tests, one binary so that linking happens once.
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
+mod cli;
 mod layering;
+mod recovery;
 mod shim;
+mod support;

@@ -180,11 +180,9 @@ fn the_server_runs_with_no_signal_blocked_and_none_ignored() {
     let status = String::from_utf8(rig.whole_log("stdout.log")).unwrap();
     for mask in ["SigBlk", "SigIgn"] {
         let line = status.lines().find(|line| line.starts_with(mask)).unwrap();
-        assert_eq!(
-            line.split_whitespace().nth(1),
-            Some("0000000000000000"),
-            "{line}"
-        );
+        let bits = u64::from_str_radix(line.split_whitespace().nth(1).unwrap(), 16).unwrap();
+        // From 32 on they are the C library's own, inherited from whoever runs the tests.
+        assert_eq!(bits & 0x7fff_ffff, 0, "{line}");
     }
 }
 

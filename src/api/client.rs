@@ -72,6 +72,18 @@ impl ClientError {
     }
 }
 
+impl ClientError {
+    /// Returns whether there was an owner a moment ago, or soon will be: worth another try.
+    #[must_use]
+    pub fn is_vanished_owner(&self) -> bool {
+        match self {
+            Self::NoOwner { .. } | Self::Transport(_) => true,
+            Self::Refused(body) => body.code == ErrorCode::OwnerError,
+            Self::TimedOut { .. } | Self::Version { .. } => false,
+        }
+    }
+}
+
 impl Client {
     /// Makes a client of the supervisor in this process.
     #[must_use]

@@ -17,11 +17,14 @@ use crate::config::home::Home;
 use crate::config::load;
 use crate::domain::fleet::InstanceRow;
 use crate::domain::instance::InstanceName;
-use crate::domain::lifecycle::{Failure, Health, Status};
+use crate::domain::lifecycle::{Desired, Failure, Health, Status};
 use crate::domain::run::StopMode;
 
 /// One long poll while waiting; the loop asks again.
 const POLL_TIME: Duration = Duration::from_secs(20);
+
+/// How often a command is given again because the owner went away before it answered.
+const OWNER_CHANGES: u32 = 5;
 
 /// What is asked of each instance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,10 +90,8 @@ pub(super) async fn down(home: &Home, args: &DownArgs, output: &Output) -> Resul
 ///
 /// Returns an error when the owner cannot be reached.
 pub(super) async fn stop_all(
-    client: &Client,
+    home: &Home,
     names: &[InstanceName],
-    mode: StopMode,
-    patience: Patience,
     output: &Output,
 ) -> Result<(), CliError> {
     let everything = Selection {
@@ -98,12 +99,15 @@ pub(super) async fn stop_all(
         all: true,
         tag: None,
     };
+    let mut session = Session::client_of(home);
+    let verb = Verb::Down(StopMode::Gentle);
     command_all(
-        client,
+        home,
+        &mut session,
         names,
         &everything,
-        Verb::Down(mode),
-        patience,
+        verb,
+        Patience::Endless,
         output,
     )
     .await?;
@@ -130,15 +134,13 @@ async fn run(
         output.say("there are no instances in this home");
         return Ok(Exit::Success);
     }
-    let session = session::act_on(home, &names).await?;
+    let mut session = session::act_on(home, &names).await?;
+    let owned = session.owned.is_some();
     let result = tokio::select! {
-        result = command_all(&session.client, &names, selection, verb, patience, output) => result,
+        result = command_all(home, &mut session, &names, selection, verb, patience, output) => result,
         () = interrupted() => Err(CliError::new(Exit::Interrupted, "interrupted; what was begun goes on")),
     };
-    if session.owned.is_some()
-        && verb != Verb::Down(StopMode::Gentle)
-        && verb != Verb::Down(StopMode::Kill)
-    {
+    if owned && session.owned.is_some() && !matches!(verb, Verb::Down(_)) {
         output
             .hint("nobody restarts it if it crashes; start a supervisor: llama-orch daemon start");
     }
@@ -157,7 +159,8 @@ async fn interrupted() {
 }
 
 async fn command_all(
-    client: &Client,
+    home: &Home,
+    session: &mut Session,
     names: &[InstanceName],
     selection: &Selection,
     verb: Verb,
@@ -168,7 +171,15 @@ async fn command_all(
     let mut first_failure = None;
     let mut generation = 0;
     for name in names {
-        match command(client, name, verb).await {
+        let mut answer = command(&session.client, name, verb).await;
+        for _ in 0..OWNER_CHANGES {
+            if !answer.as_ref().is_err_and(ClientError::is_vanished_owner) {
+                break;
+            }
+            reopen(home, session, names).await?;
+            answer = command(&session.client, name, verb).await;
+        }
+        match answer {
             Ok(answer) => {
                 generation = generation.max(answer.generation);
                 underway.push(name.clone());
@@ -183,10 +194,36 @@ async fn command_all(
         }
     }
     if patience != Patience::None {
-        let failed = wait(client, underway, verb, patience, generation, output).await?;
-        first_failure = first_failure.or(failed);
+        let mut waiting = Waiting {
+            underway,
+            verb,
+            seen: generation,
+            failed: None,
+        };
+        while let Yielded::Yes = waiting.wait(session, patience, output).await? {
+            // A daemon took the home over; it goes on, and so do we, as its client.
+            std::mem::replace(session, Session::client_of(home))
+                .end()
+                .await;
+            *session = session::act_on(home, names).await?;
+            waiting.seen = 0;
+        }
+        first_failure = first_failure.or(waiting.failed);
     }
     Ok(first_failure.unwrap_or(Exit::Success))
+}
+
+/// Lets go of the home, or of an owner that is gone, and finds whoever is there now.
+async fn reopen(
+    home: &Home,
+    session: &mut Session,
+    names: &[InstanceName],
+) -> Result<(), CliError> {
+    std::mem::replace(session, Session::client_of(home))
+        .end()
+        .await;
+    *session = session::act_on(home, names).await?;
+    Ok(())
 }
 
 /// A no-op is an error for a named instance, and nothing to speak of for all of them.
@@ -210,32 +247,66 @@ async fn command(
     }
 }
 
-/// Waits for every instance and tells each outcome once; returns the first failure's exit code.
-async fn wait(
-    client: &Client,
-    mut underway: Vec<InstanceName>,
+/// Instances that a command was given for and whose outcome is not known yet.
+struct Waiting {
+    underway: Vec<InstanceName>,
     verb: Verb,
-    patience: Patience,
-    generation: u64,
-    output: &Output,
-) -> Result<Option<Exit>, CliError> {
-    let deadline = match patience {
-        Patience::AtMost(limit) => Some(tokio::time::Instant::now() + limit),
-        Patience::None | Patience::Endless => None,
-    };
-    let mut first_failure = None;
-    // The first picture must already show the commands' effect.
-    let mut seen = generation.saturating_sub(1);
-    while !underway.is_empty() {
-        let left = deadline.map_or(POLL_TIME, |deadline| {
-            deadline
-                .saturating_duration_since(tokio::time::Instant::now())
-                .min(POLL_TIME)
-        });
-        let body: FleetBody = client.instances_after(seen, left).await?;
-        seen = body.generation;
-        let rows = body.to_snapshot().rows;
-        underway.retain(|name| {
+    /// The first picture that may be looked at shows the commands' effect.
+    seen: u64,
+    failed: Option<Exit>,
+}
+
+/// Whether the home changed hands while we waited.
+enum Yielded {
+    Yes,
+    No,
+}
+
+impl Waiting {
+    /// Waits for every instance and tells each outcome once.
+    async fn wait(
+        &mut self,
+        session: &Session,
+        patience: Patience,
+        output: &Output,
+    ) -> Result<Yielded, CliError> {
+        let deadline = match patience {
+            Patience::AtMost(limit) => Some(tokio::time::Instant::now() + limit),
+            Patience::None | Patience::Endless => None,
+        };
+        let mut after = self.seen.saturating_sub(1);
+        while !self.underway.is_empty() {
+            let left = deadline.map_or(POLL_TIME, |deadline| {
+                deadline
+                    .saturating_duration_since(tokio::time::Instant::now())
+                    .min(POLL_TIME)
+            });
+            let body: FleetBody = tokio::select! {
+                body = session.client.instances_after(after, left) => match body {
+                    Ok(body) => body,
+                    // A command that owned the home has done its work; somebody else will.
+                    Err(error) if error.is_vanished_owner() => return Ok(Yielded::Yes),
+                    Err(error) => return Err(error.into()),
+                },
+                () = session.yielded() => return Ok(Yielded::Yes),
+            };
+            after = body.generation;
+            self.look(&body.to_snapshot().rows, output);
+            let late = deadline.is_some_and(|deadline| tokio::time::Instant::now() >= deadline);
+            if late && !self.underway.is_empty() {
+                for name in &self.underway {
+                    output.error(&format!("{name}: not there in time; it goes on without us"));
+                }
+                self.failed.get_or_insert(Exit::NotReady);
+                break;
+            }
+        }
+        Ok(Yielded::No)
+    }
+
+    fn look(&mut self, rows: &[InstanceRow], output: &Output) {
+        let (verb, failed) = (self.verb, &mut self.failed);
+        self.underway.retain(|name| {
             let row = rows.iter().find(|row| row.name == *name);
             match progress(row, verb) {
                 Progress::Underway => true,
@@ -245,21 +316,12 @@ async fn wait(
                 }
                 Progress::Failed(exit, text) => {
                     output.error(&format!("{name}: {text}"));
-                    first_failure.get_or_insert(exit);
+                    failed.get_or_insert(exit);
                     false
                 }
             }
         });
-        let late = deadline.is_some_and(|deadline| tokio::time::Instant::now() >= deadline);
-        if late && !underway.is_empty() {
-            for name in &underway {
-                output.error(&format!("{name}: not there in time; it goes on without us"));
-            }
-            first_failure.get_or_insert(Exit::NotReady);
-            break;
-        }
     }
-    Ok(first_failure)
 }
 
 fn progress(row: Option<&InstanceRow>, verb: Verb) -> Progress {
@@ -296,6 +358,8 @@ fn progress(row: Option<&InstanceRow>, verb: Verb) -> Progress {
             Exit::NotReady,
             format!("{}; it will be tried again", reason()),
         ),
+        // A start during a stop is remembered, and done when the stop is.
+        (Verb::Up, Status::Stopping) if row.desired == Desired::Running => Progress::Underway,
         (Verb::Up, Status::Stopped | Status::Stopping) => {
             Progress::Failed(Exit::General, "it was stopped meanwhile".to_owned())
         }
@@ -353,8 +417,13 @@ async fn follow_until_end(
         () = interrupted() => {
             output.say(&format!("{name}: stopping"));
             let answer = client.stop(name, StopMode::Gentle).await.map_err(CliError::from)?;
-            let verb = Verb::Down(StopMode::Gentle);
-            wait(client, vec![name.clone()], verb, Patience::Endless, answer.generation, output).await?;
+            let mut waiting = Waiting {
+                underway: vec![name.clone()],
+                verb: Verb::Down(StopMode::Gentle),
+                seen: answer.generation,
+                failed: None,
+            };
+            waiting.wait(session, Patience::Endless, output).await?;
             Ok(Exit::Interrupted)
         }
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
-use super::args::{DaemonCommand, Patience};
+use super::args::DaemonCommand;
 use super::exit::{CliError, Exit};
 use super::output::Output;
 use super::session;
@@ -19,7 +19,6 @@ use crate::api::wire::{OwnerStatus, Role};
 use crate::config::home::Home;
 use crate::daemon::foreground::{self, Autostart, DaemonError};
 use crate::daemon::logfile::LogFile;
-use crate::domain::run::StopMode;
 
 /// A detached daemon answers within this, or something is wrong with it.
 const START_TIME: Duration = Duration::from_secs(20);
@@ -205,7 +204,7 @@ async fn stop(
     } else {
         let client = Client::socket(&home.socket());
         if instances {
-            stop_instances(&client, output).await?;
+            stop_instances(home, &client, output).await?;
         }
         client.stop_owner().await?;
     }
@@ -225,14 +224,14 @@ async fn stop(
     Ok(Exit::Success)
 }
 
-async fn stop_instances(client: &Client, output: &Output) -> Result<(), CliError> {
+async fn stop_instances(home: &Home, client: &Client, output: &Output) -> Result<(), CliError> {
     let rows = client.instances().await?.to_snapshot().rows;
     let names: Vec<_> = rows
         .into_iter()
         .filter(|row| row.status.is_live() || row.restart_at.is_some())
         .map(|row| row.name)
         .collect();
-    super::act::stop_all(client, &names, StopMode::Gentle, Patience::Endless, output).await
+    super::act::stop_all(home, &names, output).await
 }
 
 /// The process at the other end of the socket.

@@ -31,23 +31,12 @@ pub(super) async fn run(home: &Home, output: &Output) -> Result<Exit, CliError> 
     let mut session = session::open(home, Role::Dashboard, Scope::Fleet).await?;
     let mut seen = 0;
     loop {
-        let yielded = async {
-            match &session.owned {
-                Some(owned) => {
-                    tokio::select! {
-                        () = owned.yielded.cancelled() => {}
-                        () = owned.stopped.cancelled() => {}
-                    }
-                }
-                None => std::future::pending().await,
-            }
-        };
         let client = session.client.clone();
         let news = tokio::select! {
             _ = interrupt.recv() => break,
             _ = terminate.recv() => break,
             _ = hangup.recv() => break,
-            () = yielded => None,
+            () = session.yielded() => None,
             news = client.instances_after(seen, REDRAW) => Some(news),
         };
         match news {
@@ -58,8 +47,13 @@ pub(super) async fn run(home: &Home, output: &Output) -> Result<Exit, CliError> 
                     break;
                 }
             }
-            // Another process wants the home, or the owner went away: whoever is there next.
-            None | Some(Err(_)) => {
+            // Another process wants the home: it gets it.
+            None => {
+                session.hand_over(home).await;
+                seen = 0;
+            }
+            // The owner went away: whoever is there next, ourselves if need be.
+            Some(Err(_)) => {
                 session.end().await;
                 session = session::open(home, Role::Dashboard, Scope::Fleet).await?;
                 seen = 0;

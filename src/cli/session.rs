@@ -14,6 +14,9 @@ use crate::supervisor::Scope;
 /// A home that changes hands settles within this time.
 const SETTLE_TIME: Duration = Duration::from_secs(15);
 
+/// Who asked for the home has this long to take it.
+const HAND_OVER_TIME: Duration = Duration::from_secs(5);
+
 /// How often a home that is changing hands is looked at again.
 const PAUSE: Duration = Duration::from_millis(15);
 
@@ -97,6 +100,40 @@ pub(super) fn daemon_error(error: &dyn std::error::Error) -> CliError {
 }
 
 impl Session {
+    /// A session with whoever owns the home, now and later.
+    pub(super) fn client_of(home: &Home) -> Self {
+        Self {
+            client: Client::socket(&home.socket()),
+            owned: None,
+        }
+    }
+
+    /// Waits until another process wants the home; for ever when this one does not own it.
+    pub(super) async fn yielded(&self) {
+        match &self.owned {
+            Some(owned) => {
+                tokio::select! {
+                    () = owned.yielded.cancelled() => {}
+                    () = owned.stopped.cancelled() => {}
+                }
+            }
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Gives the home to the process that asked for it and becomes its client.
+    pub(super) async fn hand_over(&mut self, home: &Home) {
+        std::mem::replace(self, Self::client_of(home)).end().await;
+        let deadline = tokio::time::Instant::now() + HAND_OVER_TIME;
+        // Taking the lock back at once would be a race that the other process often loses.
+        while tokio::time::Instant::now() < deadline {
+            if let Ok(Some(_)) = owner_of(home).await {
+                return;
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
     /// Gives the home up again if this process owned it.
     pub(super) async fn end(self) {
         if let Some(owned) = self.owned {

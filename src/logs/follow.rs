@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::tail::{Position, Splitter};
 use super::times::Times;
-use super::{Line, Stream, files_of};
+use super::{Line, Stream, files_of, numbered, rotated};
 
 /// Bytes read in one turn, so that a flood does not starve the other stream.
 const TURN: usize = 256 << 10;
@@ -29,7 +29,7 @@ struct Open {
 }
 
 impl Follower {
-    /// Follows from a position, or from the beginning of the next file if there is none yet.
+    /// Follows from a position, or from the very beginning.
     ///
     /// # Errors
     ///
@@ -64,10 +64,21 @@ impl Follower {
         let mut lines = Vec::new();
         loop {
             let Some(open) = &mut self.open else {
-                match open_at_start(&self.log, self.stream)? {
-                    Some(open) => self.open = Some(open),
-                    None => return Ok(lines),
+                // The oldest: a young log may have been rotated before it was first looked at.
+                let Some(oldest) = files_of(&self.log).into_iter().next() else {
+                    return Ok(lines);
+                };
+                let open = open_at_start(&oldest, self.stream)?;
+                let still = files_of(&self.log).into_iter().next();
+                // Opened in the middle of a rotation, the name may have changed hands.
+                if still
+                    .and_then(|path| fs::metadata(path).ok())
+                    .map(|data| data.ino())
+                    != open.as_ref().map(|open| open.inode)
+                {
+                    return Ok(lines);
                 }
+                self.open = open;
                 continue;
             };
             // The name is looked up before reading: what is read after a rotation was seen is all.
@@ -90,9 +101,18 @@ impl Follower {
             if present == Some(open.inode) || present.is_none() {
                 return Ok(lines);
             }
-            let (inode, times) = (open.inode, Times::default());
-            lines.extend(open.splitter.rest(&times));
-            self.open = self.next_after(inode)?;
+            let inode = open.inode;
+            // In the middle of a rotation the next file cannot be told yet; the next poll can.
+            let Some(next) = self.next_after(inode)? else {
+                return Ok(lines);
+            };
+            let times = Times::default();
+            lines.extend(
+                self.open
+                    .as_mut()
+                    .and_then(|open| open.splitter.rest(&times)),
+            );
+            self.open = Some(next);
         }
     }
 
@@ -106,17 +126,31 @@ impl Follower {
     }
 
     /// The file that was begun after the one with this number; the oldest if that one is gone.
+    /// `None` while files are being renamed.
     fn next_after(&self, inode: u64) -> io::Result<Option<Open>> {
-        let files = files_of(&self.log);
-        let is_it = |path: &PathBuf| fs::metadata(path).is_ok_and(|data| data.ino() == inode);
-        let next = match files.iter().position(is_it) {
-            Some(index) => files.get(index + 1),
-            None => files.first(),
+        let Some(number) = self.number_of(inode) else {
+            return match files_of(&self.log).first() {
+                Some(oldest) => open_at_start(oldest, self.stream),
+                None => Ok(None),
+            };
         };
-        match next {
-            Some(path) => open_at_start(path, self.stream),
-            None => Ok(None),
+        let Some(newer) = number.checked_sub(1) else {
+            return Ok(None);
+        };
+        let next = open_at_start(&numbered(&self.log, newer), self.stream)?;
+        // Every rotation renames every file: if ours kept its number, none happened meanwhile.
+        Ok(next.filter(|_| self.number_of(inode) == Some(number)))
+    }
+
+    fn number_of(&self, inode: u64) -> Option<u32> {
+        let has = |path: &Path| fs::metadata(path).is_ok_and(|data| data.ino() == inode);
+        if has(&self.log) {
+            return Some(0);
         }
+        rotated(&self.log)
+            .into_iter()
+            .find(|(_, path)| has(path))
+            .map(|(number, _)| number)
     }
 }
 

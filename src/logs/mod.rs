@@ -27,21 +27,48 @@ pub struct Line {
     pub cut: bool,
 }
 
-/// Returns the files of one stream that exist, oldest first; the live one is last.
+/// Returns the files of one stream that exist, oldest first; the live one is last. While a writer
+/// rotates, a number may be missing for a moment.
 #[must_use]
 pub fn files_of(log: &Path) -> Vec<PathBuf> {
-    let numbered = |number: u32| {
-        let mut name = log.as_os_str().to_owned();
-        name.push(format!(".{number}"));
-        PathBuf::from(name)
-    };
-    let mut files: Vec<PathBuf> = (1..)
-        .map(numbered)
-        .take_while(|path| path.exists())
-        .collect();
-    files.reverse();
+    let mut files: Vec<(u32, PathBuf)> = rotated(log);
+    files.sort_by_key(|(number, _)| std::cmp::Reverse(*number));
+    let mut files: Vec<PathBuf> = files.into_iter().map(|(_, path)| path).collect();
     if log.exists() {
         files.push(log.to_owned());
     }
     files
+}
+
+/// Returns the path that a log has after `number` rotations; 0 is the live file.
+#[must_use]
+pub fn numbered(log: &Path, number: u32) -> PathBuf {
+    if number == 0 {
+        return log.to_owned();
+    }
+    let mut name = log.as_os_str().to_owned();
+    name.push(format!(".{number}"));
+    PathBuf::from(name)
+}
+
+fn rotated(log: &Path) -> Vec<(u32, PathBuf)> {
+    let (Some(folder), Some(name)) = (log.parent(), log.file_name()) else {
+        return Vec::new();
+    };
+    let prefix = format!("{}.", name.to_string_lossy());
+    let entries = std::fs::read_dir(folder)
+        .into_iter()
+        .flatten()
+        .filter_map(Result::ok);
+    entries
+        .filter_map(|entry| {
+            let number = entry
+                .file_name()
+                .to_str()?
+                .strip_prefix(&prefix)?
+                .parse()
+                .ok()?;
+            Some((number, entry.path()))
+        })
+        .collect()
 }

@@ -280,6 +280,8 @@ impl Actor {
         replies: &mut Replies,
     ) {
         let name = command.name.clone();
+        // Whoever gives a command while we own the home makes the instance ours to decide for.
+        self.scope.include(&name);
         let answer = match self.decide_outcome(Input::Command(command), effects) {
             Some(Outcome::Accepted) | None => {
                 let instance = self.fleet.instances.get(&name);

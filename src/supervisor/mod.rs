@@ -38,6 +38,15 @@ impl Scope {
             Self::Only(names) => names.contains(name),
         }
     }
+
+    fn include(&mut self, name: &InstanceName) {
+        match self {
+            Self::Fleet => {}
+            Self::Only(names) => {
+                names.insert(name.clone());
+            }
+        }
+    }
 }
 
 /// Unix seconds now; for display only.

@@ -1,0 +1,364 @@
+//! Kill -9 of the owner, of shims and of both: nothing that dies takes a server, a log byte or an
+//! exit code with it.
+
+use std::process::Stdio;
+
+use llama_orch::process::runfiles::{self, ExitFile};
+
+use crate::support::{Guarded, TestHome, is_gone, kill_hard, real_server, wait_until};
+
+/// Bytes of one flood line of the simulated server.
+const LINE: usize = 40;
+
+/// Trials of the kill harness in the suite; `LLAMA_ORCH_TRIALS` asks for more.
+const TRIALS: u64 = 12;
+
+#[test]
+fn a_killed_owner_loses_nothing_and_the_next_one_adopts() {
+    let home = TestHome::new();
+    for name in ["a", "b", "c"] {
+        home.simulated(name, &[], "");
+    }
+    home.ok(&["daemon", "start"]);
+    home.ok(&["up", "--all"]);
+    let pids: Vec<i32> = ["a", "b", "c"].iter().map(|name| home.pid(name)).collect();
+    kill_hard(home.owner().unwrap());
+    assert!(pids.iter().all(|pid| !is_gone(*pid)));
+    // One dies while nobody owns the home; its end is told all the same.
+    kill_hard(pids[2]);
+    let exit = home.run_paths("c").exit();
+    wait_until("the shim recorded the end", || exit.exists());
+    home.ok(&["daemon", "start"]);
+    assert_eq!(home.wait_state("a", "ready")["pid"], pids[0]);
+    assert_eq!(home.wait_state("b", "ready")["pid"], pids[1]);
+    let new = home.wait_state("c", "ready");
+    assert_ne!(new["pid"], pids[2]);
+    let events = home.events();
+    let told = "crashed c ended while nobody watched: killed by SIGKILL";
+    assert!(events.iter().any(|event| event == told), "{events:#?}");
+    home.ok(&["daemon", "stop", "--instances"]);
+}
+
+#[test]
+fn a_killed_shim_is_replaced_and_the_run_goes_on() {
+    let home = TestHome::new();
+    home.simulated(
+        "a",
+        &["--sim-flood", "2000", "--sim-flood-stream", "stdout"],
+        "",
+    );
+    home.ok(&["daemon", "start"]);
+    home.ok(&["up", "a"]);
+    let before = home.run_file("a").unwrap();
+    kill_hard(before.shim.pid);
+    wait_until("a new shim attached", || {
+        home.run_file("a")
+            .is_some_and(|run| run.attached && run.shim.pid != before.shim.pid)
+    });
+    assert_eq!(home.run_file("a").unwrap().child, before.child);
+    let length = home.whole_log("a", "stdout").len();
+    wait_until("the log goes on", || {
+        home.whole_log("a", "stdout").len() > length + 10 * LINE
+    });
+    // Its exit code is known although nobody who started it lives.
+    kill_hard(before.child.pid);
+    wait_until("the end is told", || {
+        home.events()
+            .iter()
+            .any(|event| event == "crashed a killed by SIGKILL")
+    });
+    home.ok(&["down", "a"]);
+    count(&home.whole_log("a", "stdout"), Gap::None, "killed shim");
+    home.ok(&["daemon", "stop"]);
+}
+
+#[test]
+fn a_crashed_server_is_restarted_with_a_cause_and_given_up_in_the_end() {
+    let home = TestHome::new();
+    let policy = "restart_policy.max_retries = 2\nrestart_policy.initial_delay = 0";
+    home.simulated(
+        "a",
+        &["--sim-crash-after", "50ms", "--sim-crash-code", "3"],
+        policy,
+    );
+    home.ok(&["daemon", "start"]);
+    home.ok(&["up", "a", "--no-wait"]);
+    let row = home.wait_state("a", "failed");
+    let reason = row["reason"].as_str().unwrap();
+    assert!(
+        reason.starts_with("gave up after 2 restarts: exited with code 3"),
+        "{reason}"
+    );
+    assert_eq!(row["exit"]["code"], 3);
+    // It stays so under the next owner, until a person acts.
+    home.ok(&["daemon", "restart"]);
+    assert_eq!(home.row("a")["state"], "failed");
+    home.ok(&["down", "a"]);
+    assert_eq!(home.row("a")["state"], "stopped");
+    home.ok(&["daemon", "stop"]);
+}
+
+#[test]
+fn stop_during_backoff_wins_and_start_during_stop_is_remembered() {
+    let home = TestHome::new();
+    let policy = "restart_policy.initial_delay = 60";
+    home.simulated("crasher", &["--sim-crash-after", "1ms"], policy);
+    home.simulated("slow", &["--sim-exit-delay", "500ms"], "");
+    home.ok(&["daemon", "start"]);
+    home.ok(&["up", "crasher", "--no-wait"]);
+    home.wait_state("crasher", "backoff");
+    home.ok(&["down", "crasher"]);
+    assert_eq!(home.row("crasher")["state"], "stopped");
+
+    home.ok(&["up", "slow"]);
+    let first = home.pid("slow");
+    home.ok(&["down", "slow", "--no-wait"]);
+    home.ok(&["up", "slow"]);
+    assert!(is_gone(first));
+    assert_ne!(home.pid("slow"), first);
+    home.ok(&["daemon", "stop", "--instances"]);
+}
+
+#[test]
+fn two_owners_at_once_become_one() {
+    let trials = trials(20);
+    let home = TestHome::new();
+    for _ in 0..trials {
+        let mut starts: Vec<Guarded> = (0..2)
+            .map(|_| {
+                let mut command = home.command(&["daemon", "start"]);
+                command.stdout(Stdio::null()).stderr(Stdio::null());
+                Guarded(command.spawn().unwrap())
+            })
+            .collect();
+        let codes: Vec<Option<i32>> = starts
+            .iter_mut()
+            .map(|start| start.0.wait().unwrap().code())
+            .collect();
+        assert!(codes.contains(&Some(0)), "{codes:?}");
+        let owner = home.owner().unwrap();
+        assert_eq!(owners(&home), [owner]);
+        home.ok(&["daemon", "stop"]);
+        assert_eq!(owners(&home), [0; 0]);
+    }
+}
+
+/// The processes that run as this home's daemon.
+fn owners(home: &TestHome) -> Vec<i32> {
+    let is_owner = |pid: &i32| {
+        let command = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        let text = String::from_utf8_lossy(&command).replace('\0', " ");
+        text.contains("daemon detached") && text.contains(&home.path().display().to_string())
+    };
+    llama_orch::process::os::all_pids()
+        .unwrap()
+        .into_iter()
+        .filter(is_owner)
+        .collect()
+}
+
+#[test]
+fn a_daemon_takes_the_home_over_from_a_waiting_command() {
+    let home = TestHome::new();
+    home.simulated("slow", &["--sim-load", "3s"], "");
+    let mut command = home.command(&["up", "slow"]);
+    command.stdout(Stdio::null()).stderr(Stdio::null());
+    let mut waiting = Guarded(command.spawn().unwrap());
+    wait_until("the command owns the home", || home.owner().is_some());
+    home.ok(&["daemon", "start"]);
+    assert_ne!(home.owner().unwrap(), waiting.0.id().cast_signed());
+    assert_eq!(waiting.0.wait().unwrap().code(), Some(0));
+    assert_eq!(home.row("slow")["state"], "ready");
+    home.ok(&["daemon", "stop", "--instances"]);
+}
+
+#[test]
+fn twenty_instances_go_up_and_down_together() {
+    let home = TestHome::new();
+    for number in 0..20 {
+        home.simulated(&format!("i{number:02}"), &[], "");
+    }
+    home.ok(&["daemon", "start"]);
+    home.ok(&["up", "--all"]);
+    let rows = home.ps();
+    assert_eq!(
+        rows.iter().filter(|row| row["state"] == "ready").count(),
+        20
+    );
+    home.ok(&["down", "--all"]);
+    assert!(home.ps().iter().all(|row| row["state"] == "stopped"));
+    home.ok(&["daemon", "stop"]);
+}
+
+#[test]
+fn the_database_may_vanish_and_no_instance_does() {
+    let home = TestHome::new();
+    home.simulated("a", &[], "");
+    home.ok(&["daemon", "start"]);
+    home.ok(&["up", "a"]);
+    let pid = home.pid("a");
+    for file in ["state.sqlite", "state.sqlite-wal", "state.sqlite-shm"] {
+        std::fs::remove_file(home.path().join("state").join(file)).ok();
+    }
+    home.simulated("b", &[], "");
+    home.ok(&["up", "b"]);
+    kill_hard(home.owner().unwrap());
+    home.ok(&["daemon", "start"]);
+    assert_eq!(home.wait_state("a", "ready")["pid"], pid);
+    // A corrupt one is moved aside, and the run is adopted all the same.
+    kill_hard(home.owner().unwrap());
+    std::fs::write(home.path().join("state/state.sqlite"), vec![7; 8192]).unwrap();
+    home.ok(&["daemon", "start"]);
+    assert_eq!(home.wait_state("a", "ready")["pid"], pid);
+    home.ok(&["down", "--all"]);
+    home.ok(&["daemon", "stop"]);
+}
+
+/// Which lines may be missing.
+#[derive(Clone, Copy, PartialEq)]
+enum Gap {
+    None,
+    /// Owner and shim were both dead for a while: one stretch, and the line at its edge.
+    One,
+}
+
+/// Checks numbered lines of several runs, one after the other; returns how many there are.
+fn count(bytes: &[u8], gap: Gap, what: &str) -> u64 {
+    let mut expected = 1;
+    let mut gaps = 0;
+    let mut lines = 0;
+    for line in bytes.split_inclusive(|byte| *byte == b'\n') {
+        let text = String::from_utf8_lossy(line);
+        let number = text
+            .strip_prefix("flood ")
+            .and_then(|rest| rest.trim_end().parse::<u64>().ok());
+        let whole = line.len() == LINE && number.is_some();
+        if gap == Gap::One && (!whole || number.is_some_and(|number| number > expected)) {
+            gaps += 1;
+            assert!(gaps <= 2, "{what}: more than one gap");
+            if let (true, Some(number)) = (whole, number) {
+                expected = number + 1;
+            }
+            continue;
+        }
+        assert!(whole, "{what}: torn line {text:?} after {}", expected - 1);
+        // A new run of the same instance counts anew.
+        let restarted = number == Some(1) && expected > 1;
+        assert!(
+            restarted || number == Some(expected),
+            "{what}: {number:?} instead of {expected}"
+        );
+        expected = if restarted { 2 } else { expected + 1 };
+        lines += 1;
+    }
+    lines
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Victim {
+    Owner,
+    Shim,
+    Both,
+}
+
+/// Kills at random under a flood and counts what is left.
+#[test]
+fn random_kills_under_a_flood_lose_double_and_tear_nothing() {
+    let flood = [
+        "--sim-flood",
+        "0",
+        "--sim-flood-lines",
+        "60000",
+        "--sim-flood-stream",
+        "stdout",
+    ];
+    let crash = ["--sim-crash-after", "700ms", "--sim-crash-code", "9"];
+    let args: Vec<&str> = flood.iter().chain(&crash).copied().collect();
+    for trial in 0..trials(TRIALS) {
+        let victim = [Victim::Owner, Victim::Shim, Victim::Both][(trial % 3) as usize];
+        let what = format!("trial {trial}, {victim:?} killed");
+        let home = TestHome::new();
+        home.simulated(
+            "a",
+            &args,
+            "restart_policy.max_retries = 0\nlogs.max_size_mb = 1\nlogs.rotation = 20",
+        );
+        home.ok(&["daemon", "start"]);
+        home.ok(&["up", "a", "--no-wait"]);
+        let some = fastrand::usize(0..60_000 * LINE * 3 / 4);
+        wait_until("some lines are there", || {
+            home.run_file("a").is_some() && home.whole_log("a", "stdout").len() >= some
+        });
+        let run = home.run_file("a").unwrap();
+        let owner = home.owner().unwrap();
+        match victim {
+            Victim::Owner => kill_hard(owner),
+            Victim::Shim => kill_hard(run.shim.pid),
+            Victim::Both => {
+                kill_hard(owner);
+                kill_hard(run.shim.pid);
+            }
+        }
+        home.ok(&["daemon", "start"]);
+        let row = home.wait_for("a", "failed", |row| row["status"] == "failed");
+        assert_eq!(row["exit"]["code"], 9, "{what}: {row}");
+        let gap = match victim {
+            Victim::Owner | Victim::Shim => Gap::None,
+            Victim::Both => Gap::One,
+        };
+        let lines = count(&home.whole_log("a", "stdout"), gap, &what);
+        if gap == Gap::None {
+            assert_eq!(lines, 60_000, "{what}");
+        }
+        let exit: Option<ExitFile> = runfiles::read(&home.run_paths("a").exit()).unwrap();
+        assert!(exit.is_some(), "{what}");
+        home.ok(&["daemon", "stop"]);
+    }
+}
+
+fn trials(usual: u64) -> u64 {
+    std::env::var("LLAMA_ORCH_TRIALS")
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(usual)
+}
+
+#[test]
+fn five_real_servers_survive_their_owner() {
+    let Some((server, model)) = real_server("five_real_servers_survive_their_owner") else {
+        return;
+    };
+    let home = TestHome::new();
+    let names = ["r1", "r2", "r3", "r4", "r5"];
+    for name in names {
+        home.config(
+            name,
+            &format!(
+                "binary.path = {server:?}\nmodel.path = {model:?}\nmodel.context_size = 512\n\
+                 server.port = \"auto\"\nrestart_policy.max_retries = 0"
+            ),
+        );
+    }
+    home.ok(&["daemon", "start"]);
+    home.ok(&["up", "--all"]);
+    let pids: Vec<i32> = names.iter().map(|name| home.pid(name)).collect();
+    let tokens: Vec<String> = names
+        .iter()
+        .map(|name| home.run_file(name).unwrap().token)
+        .collect();
+    kill_hard(home.owner().unwrap());
+    home.ok(&["daemon", "start"]);
+    for (name, pid) in names.iter().zip(&pids) {
+        assert_eq!(home.wait_state(name, "ready")["pid"], *pid);
+    }
+    kill_hard(pids[0]);
+    assert_eq!(home.wait_state("r1", "failed")["exit"]["signal"], 9);
+    home.ok(&["down", "--all"]);
+    assert!(pids.iter().all(|pid| is_gone(*pid)));
+    assert!(
+        tokens
+            .iter()
+            .all(|token| crate::support::with_token(token).is_empty())
+    );
+    home.ok(&["daemon", "stop"]);
+}

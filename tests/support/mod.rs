@@ -1,0 +1,276 @@
+//! A temporary home with the real programs: verbs for tests, and a clean end whatever happens.
+
+use std::fs;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use llama_orch::process::os;
+use llama_orch::process::runfiles::{self, RunFile, RunPaths};
+use serde_json::Value;
+
+/// Nothing here takes this long; a machine under load may need much of it.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A home that stops everything it started when it is dropped.
+pub(crate) struct TestHome {
+    folder: tempfile::TempDir,
+}
+
+/// What a command printed and how it ended.
+pub(crate) struct Ran {
+    pub(crate) code: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl TestHome {
+    pub(crate) fn new() -> Self {
+        let folder = tempfile::Builder::new().prefix("lo-").tempdir().unwrap();
+        fs::create_dir(folder.path().join("instances")).unwrap();
+        Self { folder }
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Writes an instance that runs the simulated server with these flags; `more` is TOML.
+    pub(crate) fn simulated(&self, name: &str, args: &[&str], more: &str) {
+        let args: Vec<String> = args.iter().map(|arg| format!("{arg:?}")).collect();
+        self.config(
+            name,
+            &format!(
+                "args = [{}]\nbinary.path = \"builtin:sim\"\nserver.port = \"auto\"\n{more}\n",
+                args.join(", ")
+            ),
+        );
+    }
+
+    pub(crate) fn config(&self, name: &str, text: &str) {
+        let folder = self.path().join("instances").join(name);
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join("config.toml"), text).unwrap();
+    }
+
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_llama-orch"));
+        command
+            .arg("--home")
+            .arg(self.path())
+            .args(args)
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// Runs a command to its end.
+    pub(crate) fn run(&self, args: &[&str]) -> Ran {
+        Ran::from(self.command(args).output().unwrap())
+    }
+
+    /// Runs a command that must succeed.
+    pub(crate) fn ok(&self, args: &[&str]) -> Ran {
+        let ran = self.run(args);
+        assert_eq!(ran.code, 0, "{args:?}\n{}{}", ran.stdout, ran.stderr);
+        ran
+    }
+
+    pub(crate) fn ps(&self) -> Vec<Value> {
+        let text = self.ok(&["ps", "--json"]).stdout;
+        serde_json::from_str(&text).unwrap()
+    }
+
+    /// The row of one instance.
+    pub(crate) fn row(&self, name: &str) -> Value {
+        let rows = self.ps();
+        rows.into_iter()
+            .find(|row| row["name"] == name)
+            .unwrap_or(Value::Null)
+    }
+
+    pub(crate) fn pid(&self, name: &str) -> i32 {
+        let pid = self.row(name)["pid"].as_i64().unwrap_or_default();
+        i32::try_from(pid).unwrap()
+    }
+
+    pub(crate) fn wait_for(
+        &self,
+        name: &str,
+        what: &str,
+        condition: impl Fn(&Value) -> bool,
+    ) -> Value {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let row = self.row(name);
+            if condition(&row) {
+                return row;
+            }
+            assert!(
+                Instant::now() < deadline,
+                "{name} never became {what}: {row}"
+            );
+        }
+    }
+
+    /// Waits for a state word: ready, failed, stopped …
+    pub(crate) fn wait_state(&self, name: &str, state: &str) -> Value {
+        self.wait_for(name, state, |row| row["state"] == state)
+    }
+
+    pub(crate) fn owner(&self) -> Option<i32> {
+        let ran = self.run(&["daemon", "status", "--json"]);
+        let status: Value = serde_json::from_str(&ran.stdout).ok()?;
+        i32::try_from(status["pid"].as_i64()?).ok()
+    }
+
+    pub(crate) fn run_paths(&self, name: &str) -> RunPaths {
+        RunPaths::new(self.path().join("state/runs").join(name))
+    }
+
+    pub(crate) fn run_file(&self, name: &str) -> Option<RunFile> {
+        runfiles::read(&self.run_paths(name).run()).ok().flatten()
+    }
+
+    /// All bytes of a stream, rotated files first.
+    pub(crate) fn whole_log(&self, name: &str, stream: &str) -> Vec<u8> {
+        let log = self
+            .path()
+            .join("logs")
+            .join(name)
+            .join(format!("{stream}.log"));
+        let mut bytes = Vec::new();
+        for file in llama_orch::logs::files_of(&log) {
+            bytes.extend(fs::read(file).unwrap_or_default());
+        }
+        bytes
+    }
+
+    /// Events of the database, newest last, as `type instance message`.
+    pub(crate) fn events(&self) -> Vec<String> {
+        let path = self.path().join("state/state.sqlite");
+        let filter = llama_orch::store::EventFilter {
+            limit: 10_000,
+            ..Default::default()
+        };
+        let reader = llama_orch::store::Reader::open(&path).unwrap().unwrap();
+        let events = reader.events(&filter).unwrap();
+        events
+            .iter()
+            .map(|event| {
+                let name = event.instance.as_ref().map_or("-", |name| name.as_str());
+                format!("{} {name} {}", event.kind, event.message)
+            })
+            .collect()
+    }
+}
+
+impl Drop for TestHome {
+    fn drop(&mut self) {
+        // Whatever happened, nothing of this home may go on.
+        if let Some(pid) = self.owner() {
+            kill_hard(pid);
+        }
+        let entries = fs::read_dir(self.path().join("state/runs"))
+            .into_iter()
+            .flatten();
+        for entry in entries.filter_map(Result::ok) {
+            let paths = RunPaths::new(entry.path());
+            if let Ok(Some(run)) = runfiles::read::<RunFile>(&paths.run()) {
+                kill_token(&run.token);
+                for pid in [run.shim.pid, run.child.pid] {
+                    let same = [run.shim.start, run.child.start];
+                    if os::stat(pid).is_ok_and(|stat| same.contains(&stat.start_ticks)) {
+                        kill_hard(pid);
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl From<Output> for Ran {
+    fn from(output: Output) -> Self {
+        Self {
+            code: output.status.code().unwrap_or(-1),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+}
+
+/// A child that is killed when it is dropped.
+pub(crate) struct Guarded(pub(crate) Child);
+
+impl Drop for Guarded {
+    fn drop(&mut self) {
+        self.0.kill().ok();
+        self.0.wait().ok();
+    }
+}
+
+pub(crate) fn kill_hard(pid: i32) {
+    if let Ok(pidfd) = os::open_pidfd(pid) {
+        os::signal(&pidfd, rustix::process::Signal::KILL).ok();
+        assert!(
+            os::readable_within(&pidfd, PATIENCE),
+            "pid {pid} does not die"
+        );
+    }
+}
+
+/// Kills every process that carries a token.
+pub(crate) fn kill_token(token: &str) {
+    for pid in with_token(token) {
+        kill_hard(pid);
+    }
+}
+
+/// The living processes that carry a token.
+pub(crate) fn with_token(token: &str) -> Vec<i32> {
+    let carries = |pid: &i32| {
+        matches!(os::environment_variable(*pid, runfiles::TOKEN_VARIABLE), Ok(Some(found)) if found == token)
+            && os::stat(*pid).is_ok_and(|stat| stat.state != 'Z')
+    };
+    os::all_pids()
+        .unwrap()
+        .into_iter()
+        .filter(carries)
+        .collect()
+}
+
+pub(crate) fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !condition() {
+        assert!(Instant::now() < deadline, "gave up waiting until {what}");
+        std::thread::yield_now();
+    }
+}
+
+pub(crate) fn is_gone(pid: i32) -> bool {
+    os::stat(pid).map_or(true, |stat| stat.state == 'Z')
+}
+
+/// A real llama-server and a model, or a line that says that the test is skipped.
+pub(crate) fn real_server(test: &str) -> Option<(PathBuf, PathBuf)> {
+    let path = |name: &str| {
+        std::env::var_os(name)
+            .map(PathBuf::from)
+            .filter(|path| path.exists())
+    };
+    match (path("LLAMA_SERVER"), path("TINY_GGUF")) {
+        (Some(server), Some(model)) => Some((server, model)),
+        _ => {
+            skipped(
+                test,
+                "LLAMA_SERVER and TINY_GGUF do not name a real server and a model",
+            );
+            None
+        }
+    }
+}
+
+/// Says on the real stderr that a test did nothing; libtest would capture `eprintln!`.
+pub(crate) fn skipped(test: &str, why: &str) {
+    writeln!(io::stderr(), "SKIPPED {test}: {why}").ok();
+}
