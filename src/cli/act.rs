@@ -201,11 +201,12 @@ async fn command_all(
             failed: None,
         };
         while let Yielded::Yes = waiting.wait(session, patience, output).await? {
-            // A daemon took the home over; it goes on, and so do we, as its client.
-            std::mem::replace(session, Session::client_of(home))
-                .end()
-                .await;
-            *session = session::act_on(home, names).await?;
+            if session.owned.is_some() {
+                // A daemon takes the home over; it goes on, and so do we, as its client.
+                session.hand_over(home).await;
+            } else {
+                reopen(home, session, names).await?;
+            }
             waiting.seen = 0;
         }
         first_failure = first_failure.or(waiting.failed);
