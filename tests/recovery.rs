@@ -325,10 +325,11 @@ fn trials(usual: u64) -> u64 {
 
 #[test]
 fn five_real_servers_survive_their_owner() {
-    let Some((server, model)) = real_server("five_real_servers_survive_their_owner") else {
+    let home = TestHome::new();
+    let test = "five_real_servers_survive_their_owner";
+    let Some((server, model)) = real_server(test, &home) else {
         return;
     };
-    let home = TestHome::new();
     let names = ["r1", "r2", "r3", "r4", "r5"];
     for name in names {
         home.config(

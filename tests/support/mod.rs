@@ -1,5 +1,7 @@
 //! A temporary home with the real programs: verbs for tests, and a clean end whatever happens.
 
+mod gguf;
+
 use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -251,23 +253,24 @@ pub(crate) fn is_gone(pid: i32) -> bool {
     os::stat(pid).map_or(true, |stat| stat.state == 'Z')
 }
 
-/// A real llama-server and a model, or a line that says that the test is skipped.
-pub(crate) fn real_server(test: &str) -> Option<(PathBuf, PathBuf)> {
+/// A real llama-server and a model it loads at once, or a line that says that the test is skipped.
+/// `TINY_GGUF` may name another model.
+pub(crate) fn real_server(test: &str, home: &TestHome) -> Option<(PathBuf, PathBuf)> {
     let path = |name: &str| {
         std::env::var_os(name)
             .map(PathBuf::from)
             .filter(|path| path.exists())
     };
-    match (path("LLAMA_SERVER"), path("TINY_GGUF")) {
-        (Some(server), Some(model)) => Some((server, model)),
-        _ => {
-            skipped(
-                test,
-                "LLAMA_SERVER and TINY_GGUF do not name a real server and a model",
-            );
-            None
-        }
-    }
+    let Some(server) = path("LLAMA_SERVER") else {
+        skipped(test, "LLAMA_SERVER does not name a real llama-server");
+        return None;
+    };
+    let model = path("TINY_GGUF").unwrap_or_else(|| {
+        let model = home.path().join("tiny.gguf");
+        gguf::write_tiny(&model);
+        model
+    });
+    Some((server, model))
 }
 
 /// Says on the real stderr that a test did nothing; libtest would capture `eprintln!`.
