@@ -5,4 +5,5 @@ mod cli;
 mod layering;
 mod recovery;
 mod shim;
+mod store;
 mod support;

@@ -9,6 +9,8 @@ pub mod ends;
 pub mod handle;
 pub mod launch;
 pub mod policy;
+#[cfg(test)]
+mod policy_tests;
 mod probing;
 mod record;
 mod start;

@@ -658,8 +658,15 @@ fn exited(
             effects.push(ended);
             let message = format!("stopped: {}", end_text(exit, None));
             effects.push(event(name, Level::Info, EventType::Stopped, message));
-            if let Then::Launch(origin) = then {
-                instance.phase = Phase::Waiting { origin };
+            match then {
+                Then::Stop => {}
+                Then::Launch(origin) => instance.phase = Phase::Waiting { origin },
+                Then::Fail { reason } => {
+                    instance.phase = Phase::Failed {
+                        failure: Failure::Other,
+                        reason,
+                    };
+                }
             }
         }
         Phase::Up(up) => {
@@ -825,10 +832,21 @@ fn timer_fired(fleet: &mut Fleet, name: &InstanceName, timer: u64, effects: &mut
         }
         Phase::Up(up) if up.timer == timer && !up.was_ready() => {
             let run = up.run.clone();
-            let message = "not ready within healthcheck.start_timeout; stopping it".to_owned();
-            effects.push(event(name, Level::Error, EventType::StartFailed, message));
-            set_desired(instance, name, Desired::Stopped, effects);
-            begin_stop(instance, name, &run, StopMode::Gentle, Then::Stop, effects);
+            let reason = "not ready within healthcheck.start_timeout".to_owned();
+            effects.push(event(
+                name,
+                Level::Error,
+                EventType::StartFailed,
+                reason.clone(),
+            ));
+            begin_stop(
+                instance,
+                name,
+                &run,
+                StopMode::Gentle,
+                Then::Fail { reason },
+                effects,
+            );
         }
         Phase::Backoff { .. }
         | Phase::Up(_)

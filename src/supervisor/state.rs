@@ -99,10 +99,14 @@ pub enum Origin {
 }
 
 /// What follows the end of a stopping run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Then {
     Stop,
     Launch(Origin),
+    /// It was stopped because it never became ready.
+    Fail {
+        reason: String,
+    },
 }
 
 impl Default for Instance {
