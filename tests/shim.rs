@@ -385,3 +385,73 @@ fn kill_hard(pid: i32) {
     let pidfd = os::open_pidfd(pid).unwrap();
     os::signal(pidfd, rustix::process::Signal::KILL).unwrap();
 }
+
+/// A small file system of its own; `None` when this machine lets us have none.
+struct SmallDisk {
+    path: PathBuf,
+}
+
+impl SmallDisk {
+    fn mount(path: &Path) -> Option<Self> {
+        fs::create_dir_all(path).unwrap();
+        let mounted = std::process::Command::new("mount")
+            .args(["-t", "tmpfs", "-o", "size=1m", "tmpfs"])
+            .arg(path)
+            .stderr(std::process::Stdio::null())
+            .status();
+        mounted.is_ok_and(|status| status.success()).then(|| Self {
+            path: path.to_owned(),
+        })
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        std::process::Command::new("umount")
+            .arg("-l")
+            .arg(&self.path)
+            .status()
+            .ok();
+    }
+}
+
+#[test]
+fn a_full_disk_drops_lines_and_never_blocks_the_server() {
+    let rig = Rig::new();
+    let Some(disk) = SmallDisk::mount(&rig.folder.path().join("logs")) else {
+        crate::support::skipped(
+            "a_full_disk_drops_lines_and_never_blocks_the_server",
+            "mounting a small file system needs root",
+        );
+        return;
+    };
+    let ballast = disk.path.join("ballast");
+    let over = rig.folder.path().join("over");
+    let go_on = rig.folder.path().join("go");
+    let script = format!(
+        "{}; touch {}; while ! test -e {}; do sleep 0.01; done; sleep 1.2; echo the end",
+        flood(100_000).trim_start_matches("exec "),
+        over.display(),
+        go_on.display()
+    );
+    fs::write(&ballast, vec![0; 500_000]).unwrap();
+    let live = rig.launch(&rig.spec(&script));
+    // 4 MB go through half a megabyte: the writer gets to its end all the same.
+    wait_until("the flood is over", || over.exists());
+    fs::remove_file(&ballast).unwrap();
+    fs::write(&go_on, "").unwrap();
+    let exit = rig.exit(&live);
+    assert_eq!(exit.status(), Some(ExitStatus::Code(0)));
+    assert!(exit.dropped_bytes > 3_000_000, "{}", exit.dropped_bytes);
+    let text = String::from_utf8(rig.whole_log("stdout.log")).unwrap();
+    let told = format!(
+        "[llama-orch] {} bytes of log are missing here",
+        exit.dropped_bytes
+    );
+    assert!(
+        text.contains(&told),
+        "{}",
+        &text[text.len().saturating_sub(300)..]
+    );
+    assert!(text.ends_with("the end\n"));
+}

@@ -64,6 +64,7 @@ pub fn handle(fleet: &mut Fleet, input: Input, moment: &Moment) -> Decision {
                     run,
                     &exit,
                     last_words,
+                    moment,
                     &mut decision.effects,
                 );
             }
@@ -446,6 +447,7 @@ fn ended_unwatched(
     run: RunId,
     exit: &RunExit,
     last_words: Option<String>,
+    moment: &Moment,
     effects: &mut Vec<Effect>,
 ) {
     instance.last_exit = exit.status;
@@ -454,7 +456,8 @@ fn ended_unwatched(
         run,
         exit: exit.clone(),
     });
-    let message = format!("ended while nobody watched: {}", end_text(exit, last_words));
+    let text = end_text(exit, last_words);
+    let message = format!("ended while nobody watched: {text}");
     let kind = if exit.requested {
         EventType::Stopped
     } else {
@@ -466,6 +469,9 @@ fn ended_unwatched(
         Level::Warning
     };
     effects.push(event(name, level, kind, message));
+    if !exit.requested && matches!(instance.phase, Phase::Stopped) {
+        try_again(instance, name, text, moment, effects);
+    }
 }
 
 fn launched(
@@ -713,6 +719,17 @@ fn crashed(
     {
         instance.restarts = 0;
     }
+    try_again(instance, name, text, moment, effects);
+}
+
+/// Decides after a crash: another try after a delay, or giving up.
+fn try_again(
+    instance: &mut Instance,
+    name: &InstanceName,
+    text: String,
+    moment: &Moment,
+    effects: &mut Vec<Effect>,
+) {
     let Config::Ready(spec) = &instance.config else {
         instance.phase = Phase::Failed {
             failure: Failure::Crashed,
