@@ -41,7 +41,7 @@ fn a_server_goes_up_is_seen_and_goes_down() {
 fn exit_codes_say_what_went_wrong() {
     let home = TestHome::new();
     home.simulated("a", &[], "");
-    home.simulated("slow", &["--sim-load", "1m"], "");
+    home.simulated("slow", &["--sim-load-time", "1m"], "");
     home.simulated(
         "dead",
         &["--sim-load-failure", "bad-magic"],
@@ -114,10 +114,10 @@ fn a_kill_is_at_once_and_a_restart_makes_a_new_run() {
     home.simulated(
         "deaf",
         &[
-            "--sim-ignore-term",
-            "--sim-sleepers",
+            "--sim-ignore-sigterm",
+            "--sim-grandchildren",
             "2",
-            "--sim-sleepers-deaf",
+            "--sim-grandchildren-ignore-sigterm",
         ],
         "",
     );

@@ -33,7 +33,7 @@ pub fn main(args: Vec<OsString>) -> u8 {
     // The two that run for as long as a server does come first and bring nothing else along.
     match args.get(1).and_then(|arg| arg.to_str()) {
         Some("shim") => return crate::process::shim::main(&args[2..]),
-        Some("sim") => return crate::sim::main(&args[2..]),
+        Some("sim") => return crate::sim::main(args[2..].to_vec()),
         Some(_) | None => {}
     }
     let cli = match Cli::try_parse_from(args) {

@@ -1,561 +1,479 @@
-//! What llama-server takes on its command line and in its environment, as far as it matters here.
+//! Reads the arguments and the environment into settings, with llama-server's own messages.
 
-use std::fmt::Write as _;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
+use std::fs;
+use std::num::NonZero;
+use std::str::FromStr;
+use std::thread;
+use std::time::Duration;
 
-use super::console::To;
-use super::faults::Faults;
+use thiserror::Error;
+
+use super::duration;
+use super::faults::{Crash, Faults, Flood, FloodStream, Grandchildren, Hang, LoadFailure, Sigterm};
+use super::flag_table::{self, Flag};
+use super::logfmt::Form;
+
+/// The port when none is given, as in llama-server.
+const DEFAULT_PORT: u16 = 8080;
+
+/// What `--parallel -1` means, as in llama-server.
+const DEFAULT_SLOTS: usize = 4;
+
+/// More than anybody runs; a larger number is a slip that would eat memory.
+const MOST_SLOTS: usize = 1024;
+
+/// The context size when none is given; the real one reads it from the model.
+const DEFAULT_CONTEXT: u32 = 4096;
+
+/// The bytes of a flood line when nothing is said.
+const DEFAULT_FLOOD_LENGTH: usize = 100;
+
+/// The most sleepers one server may start.
+const MOST_GRANDCHILDREN: u32 = 64;
+
+/// Why the arguments are refused. The texts are llama-server's.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub(super) enum FlagError {
+    #[error("error: invalid argument: {0}")]
+    Unknown(String),
+    #[error(
+        "error while handling argument \"{flag}\": {reason}\n\nusage:\n{usage}\n\nto show complete usage, run with -h"
+    )]
+    Argument {
+        flag: String,
+        reason: String,
+        usage: String,
+    },
+    #[error("error while handling environment variable \"{variable}\": {reason}\n\n")]
+    Environment { variable: String, reason: String },
+}
 
 /// What the command line asks for.
 #[derive(Debug)]
-pub(super) enum Wish {
-    Serve(Box<Options>),
-    Print {
-        text: String,
-        to: To,
-    },
-    /// A grandchild that only sleeps.
-    Sleep {
-        deaf: bool,
-    },
+pub(super) enum Request {
+    Help,
+    Version,
+    ListDevices(Vec<String>),
+    Serve(Box<Settings>),
 }
 
-/// A server's settings.
+/// Everything the simulated server needs to know.
 #[derive(Clone, Debug)]
-pub(super) struct Options {
-    pub(super) model: String,
-    pub(super) alias: String,
-    pub(super) host: String,
+pub(super) struct Settings {
+    pub(super) hosts: Vec<String>,
     pub(super) port: u16,
+    pub(super) model: Option<String>,
+    pub(super) aliases: Vec<String>,
     pub(super) context: u32,
-    pub(super) slots: u32,
-    pub(super) api_key: Option<String>,
-    pub(super) metrics: bool,
+    pub(super) slots: usize,
+    pub(super) kv_cache: KvCache,
+    pub(super) threads: usize,
+    pub(super) gpu_layers: String,
+    /// The devices the model would be spread over; empty means the CPU alone.
+    pub(super) devices: Vec<String>,
+    pub(super) api_keys: Vec<String>,
+    pub(super) api_prefix: String,
+    pub(super) metrics_endpoint: bool,
+    pub(super) slots_endpoint: bool,
+    pub(super) verbosity: u8,
+    pub(super) log_form: Form,
+    /// Lines for stderr before anything else.
+    pub(super) early_warnings: Vec<String>,
+    /// Flags that were given more than once.
+    pub(super) repeated: Vec<String>,
     pub(super) faults: Faults,
 }
 
-/// Whether a flag is followed by a value.
+/// Whether the slots share the context or each has its part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Takes {
-    Value,
-    Nothing,
+pub(super) enum KvCache {
+    Unified,
+    Split,
 }
 
-/// Names of one flag, its variable, what it takes, its line in the help.
-type Flag = (&'static [&'static str], &'static str, Takes, &'static str);
+/// One value and where it came from.
+#[derive(Clone, Debug)]
+struct Given {
+    text: String,
+    /// The spelling used on the command line; none when the environment gave it.
+    spelling: Option<String>,
+    flag: Flag,
+}
 
-const FLAGS: &[Flag] = &[
-    (
-        &["-h", "--help", "--usage"],
-        "",
-        Takes::Nothing,
-        "print usage and exit",
-    ),
-    (
-        &["--version"],
-        "",
-        Takes::Nothing,
-        "show version and build info",
-    ),
-    (
-        &["--list-devices"],
-        "",
-        Takes::Nothing,
-        "print list of available devices and exit",
-    ),
-    (
-        &["-m", "--model"],
-        "LLAMA_ARG_MODEL",
-        Takes::Value,
-        "model path to load",
-    ),
-    (
-        &["-hf", "-hfr", "--hf-repo"],
-        "LLAMA_ARG_HF_REPO",
-        Takes::Value,
-        "Hugging Face model repository",
-    ),
-    (
-        &["-a", "--alias"],
-        "LLAMA_ARG_ALIAS",
-        Takes::Value,
-        "set alias for model name",
-    ),
-    (
-        &["--host"],
-        "LLAMA_ARG_HOST",
-        Takes::Value,
-        "ip address to listen, or bind to an UNIX socket if the address ends with .sock",
-    ),
-    (
-        &["--port"],
-        "LLAMA_ARG_PORT",
-        Takes::Value,
-        "port to listen",
-    ),
-    (
-        &["-c", "--ctx-size"],
-        "LLAMA_ARG_CTX_SIZE",
-        Takes::Value,
-        "size of the prompt context",
-    ),
-    (
-        &["-b", "--batch-size"],
-        "LLAMA_ARG_BATCH",
-        Takes::Value,
-        "logical maximum batch size",
-    ),
-    (
-        &["-ub", "--ubatch-size"],
-        "LLAMA_ARG_UBATCH",
-        Takes::Value,
-        "physical maximum batch size",
-    ),
-    (
-        &["-t", "--threads"],
-        "LLAMA_ARG_THREADS",
-        Takes::Value,
-        "number of CPU threads to use during generation",
-    ),
-    (
-        &["-tb", "--threads-batch"],
-        "",
-        Takes::Value,
-        "number of threads to use during batch processing",
-    ),
-    (
-        &["-n", "--predict", "--n-predict"],
-        "LLAMA_ARG_N_PREDICT",
-        Takes::Value,
-        "number of tokens to predict",
-    ),
-    (
-        &["-np", "--parallel"],
-        "LLAMA_ARG_N_PARALLEL",
-        Takes::Value,
-        "number of server slots",
-    ),
-    (
-        &["-to", "--timeout"],
-        "LLAMA_ARG_TIMEOUT",
-        Takes::Value,
-        "server read/write timeout in seconds",
-    ),
-    (
-        &["-ngl", "--gpu-layers", "--n-gpu-layers"],
-        "LLAMA_ARG_N_GPU_LAYERS",
-        Takes::Value,
-        "max. number of layers to store in VRAM",
-    ),
-    (
-        &["-dev", "--device"],
-        "LLAMA_ARG_DEVICE",
-        Takes::Value,
-        "comma-separated list of devices to use for offloading",
-    ),
-    (
-        &["-fit", "--fit"],
-        "LLAMA_ARG_FIT",
-        Takes::Value,
-        "whether to adjust unset arguments to fit in device memory",
-    ),
-    (
-        &["-fa", "--flash-attn"],
-        "LLAMA_ARG_FLASH_ATTN",
-        Takes::Value,
-        "set Flash Attention use",
-    ),
-    (
-        &["-ctk", "--cache-type-k"],
-        "LLAMA_ARG_CACHE_TYPE_K",
-        Takes::Value,
-        "KV cache data type for K",
-    ),
-    (
-        &["-ctv", "--cache-type-v"],
-        "LLAMA_ARG_CACHE_TYPE_V",
-        Takes::Value,
-        "KV cache data type for V",
-    ),
-    (
-        &["-lv", "--verbosity", "--log-verbosity"],
-        "LLAMA_ARG_LOG_VERBOSITY",
-        Takes::Value,
-        "set the verbosity threshold",
-    ),
-    (
-        &["--api-key"],
-        "LLAMA_API_KEY",
-        Takes::Value,
-        "API key to use for authentication",
-    ),
-    (
-        &["--api-key-file"],
-        "",
-        Takes::Value,
-        "path to file containing API keys",
-    ),
-    (
-        &["--metrics"],
-        "LLAMA_ARG_ENDPOINT_METRICS",
-        Takes::Nothing,
-        "enable prometheus compatible metrics endpoint",
-    ),
-    (
-        &["--slots"],
-        "LLAMA_ARG_ENDPOINT_SLOTS",
-        Takes::Nothing,
-        "expose slots monitoring endpoint",
-    ),
-    (
-        &["--props"],
-        "LLAMA_ARG_ENDPOINT_PROPS",
-        Takes::Nothing,
-        "enable changing global properties",
-    ),
-    (
-        &["--no-webui"],
-        "LLAMA_ARG_NO_WEBUI",
-        Takes::Nothing,
-        "disable the Web UI",
-    ),
-    (
-        &["-cb", "--cont-batching"],
-        "LLAMA_ARG_CONT_BATCHING",
-        Takes::Nothing,
-        "enable continuous batching",
-    ),
-    (
-        &["--jinja"],
-        "LLAMA_ARG_JINJA",
-        Takes::Nothing,
-        "use jinja template for chat",
-    ),
-    (
-        &["--embedding", "--embeddings"],
-        "LLAMA_ARG_EMBEDDINGS",
-        Takes::Nothing,
-        "restrict to only support embedding use case",
-    ),
-    (
-        &["--pooling"],
-        "LLAMA_ARG_POOLING",
-        Takes::Value,
-        "pooling type for embeddings",
-    ),
-    (
-        &["--sleep-idle-seconds"],
-        "",
-        Takes::Value,
-        "seconds of idleness after which the server sleeps",
-    ),
-    (
-        &["--sim-load"],
-        "SIM_LOAD",
-        Takes::Value,
-        "simulation: time the load takes (250ms, 3s, 1m)",
-    ),
-    (
-        &["--sim-load-failure"],
-        "SIM_LOAD_FAILURE",
-        Takes::Value,
-        "simulation: missing-file, bad-magic, unknown-arch, out-of-memory, kv-cache, compute-buffers, vulkan-oom or invalid-device",
-    ),
-    (
-        &["--sim-crash-after"],
-        "SIM_CRASH_AFTER",
-        Takes::Value,
-        "simulation: end by itself this long after the load",
-    ),
-    (
-        &["--sim-crash-code"],
-        "SIM_CRASH_CODE",
-        Takes::Value,
-        "simulation: the exit code of that end (1)",
-    ),
-    (
-        &["--sim-crash-signal"],
-        "SIM_CRASH_SIGNAL",
-        Takes::Value,
-        "simulation: the signal of that end, a number",
-    ),
-    (
-        &["--sim-hang"],
-        "SIM_HANG",
-        Takes::Value,
-        "simulation: inference (only /health answers) or all (nothing answers)",
-    ),
-    (
-        &["--sim-ignore-term"],
-        "SIM_IGNORE_TERM",
-        Takes::Nothing,
-        "simulation: do not hear SIGTERM",
-    ),
-    (
-        &["--sim-exit-delay"],
-        "SIM_EXIT_DELAY",
-        Takes::Value,
-        "simulation: time the clean-up takes",
-    ),
-    (
-        &["--sim-flood"],
-        "SIM_FLOOD",
-        Takes::Value,
-        "simulation: log lines a second, 0 for as many as possible",
-    ),
-    (
-        &["--sim-flood-lines"],
-        "SIM_FLOOD_LINES",
-        Takes::Value,
-        "simulation: stop the flood after so many lines",
-    ),
-    (
-        &["--sim-flood-width"],
-        "SIM_FLOOD_WIDTH",
-        Takes::Value,
-        "simulation: bytes of a flood line, newline included (40)",
-    ),
-    (
-        &["--sim-flood-stream"],
-        "SIM_FLOOD_STREAM",
-        Takes::Value,
-        "simulation: stdout, stderr or both (stderr)",
-    ),
-    (
-        &["--sim-sleepers"],
-        "SIM_SLEEPERS",
-        Takes::Value,
-        "simulation: grandchildren in sessions of their own",
-    ),
-    (
-        &["--sim-sleepers-deaf"],
-        "SIM_SLEEPERS_DEAF",
-        Takes::Nothing,
-        "simulation: they do not hear SIGTERM",
-    ),
-    (
-        &["--sim-rss-mib"],
-        "SIM_RSS_MIB",
-        Takes::Value,
-        "simulation: memory to hold",
-    ),
-    (
-        &["--sim-traffic"],
-        "SIM_TRAFFIC",
-        Takes::Value,
-        "simulation: tokens a second that made-up clients ask for",
-    ),
-    (
-        &["--sim-token-rate"],
-        "SIM_TOKEN_RATE",
-        Takes::Value,
-        "simulation: tokens a second of one answer (50)",
-    ),
-    (
-        &["--sim-sleeper"],
-        "",
-        Takes::Nothing,
-        "simulation: be such a grandchild",
-    ),
-];
+/// The values by the flags' keys.
+struct Values(BTreeMap<&'static str, Given>);
 
-/// Given values by the first name of their flag; later ones win.
-struct Given(Vec<(&'static str, String)>);
+/// Reads the arguments and the environment.
+pub(super) fn read(
+    arguments: &[OsString],
+    environment: impl Fn(&str) -> Option<String>,
+) -> Result<Request, FlagError> {
+    let flags: Vec<Flag> = flag_table::sections()
+        .into_iter()
+        .flat_map(|section| section.flags)
+        .collect();
+    let mut values = Values(from_environment(&flags, environment));
+    let mut early_warnings = Vec::new();
+    let mut repeated = Vec::new();
+    let mut seen = BTreeSet::new();
+    let mut arguments = arguments.iter().map(|text| text.to_string_lossy());
+    while let Some(argument) = arguments.next() {
+        let spelling = if argument.starts_with("--") {
+            argument.replace('_', "-")
+        } else {
+            argument.into_owned()
+        };
+        let Some(flag) = flags.iter().find(|flag| flag.is_spelled(&spelling)) else {
+            return Err(FlagError::Unknown(spelling));
+        };
+        if !seen.insert(spelling.clone()) {
+            repeated.push(spelling.clone());
+        }
+        let from_environment = |given: &Given| given.spelling.is_none();
+        if values.0.get(flag.key()).is_some_and(from_environment) {
+            early_warnings.push(format!(
+                "warn: {} environment variable is set, but will be overwritten by command line argument {spelling}",
+                flag.environment
+            ));
+        }
+        let mut text = if flag.negates(&spelling) { "0" } else { "1" }.to_owned();
+        for _ in 0..flag.values() {
+            let Some(value) = arguments.next() else {
+                return Err(argument_error(
+                    flag,
+                    &spelling,
+                    "expected value for argument",
+                ));
+            };
+            text = value.into_owned();
+        }
+        let given = Given {
+            text,
+            spelling: Some(spelling),
+            flag: flag.clone(),
+        };
+        values.0.insert(flag.key(), given);
+    }
+    values.request(early_warnings, repeated)
+}
+
+fn from_environment(
+    flags: &[Flag],
+    environment: impl Fn(&str) -> Option<String>,
+) -> BTreeMap<&'static str, Given> {
+    let mut values = BTreeMap::new();
+    for flag in flags.iter().filter(|flag| !flag.environment.is_empty()) {
+        let negation = flag.environment.replace("LLAMA_ARG_", "LLAMA_ARG_NO_");
+        let negated =
+            flag.values() == 0 && negation != flag.environment && environment(&negation).is_some();
+        let text = if negated {
+            Some("0".to_owned())
+        } else {
+            environment(flag.environment)
+        };
+        if let Some(text) = text {
+            let given = Given {
+                text,
+                spelling: None,
+                flag: flag.clone(),
+            };
+            values.insert(flag.key(), given);
+        }
+    }
+    values
+}
+
+fn argument_error(flag: &Flag, spelling: &str, reason: &str) -> FlagError {
+    FlagError::Argument {
+        flag: spelling.to_owned(),
+        reason: reason.to_owned(),
+        usage: flag.help(),
+    }
+}
 
 impl Given {
-    fn last(&self, names: &str) -> Option<&str> {
-        self.0
-            .iter()
-            .rev()
-            .find(|(name, _)| *name == names)
-            .map(|(_, value)| value.as_str())
-    }
-
-    fn number<T: std::str::FromStr>(&self, name: &str, default: T) -> Result<T, String> {
-        match self.last(name) {
-            Some(text) => text.parse().map_err(|_| {
-                format!("error while handling argument \"{name}\": invalid number {text}")
-            }),
-            None => Ok(default),
+    fn error(&self, reason: &str) -> FlagError {
+        match &self.spelling {
+            Some(spelling) => argument_error(&self.flag, spelling, reason),
+            None => FlagError::Environment {
+                variable: self.flag.environment.to_owned(),
+                reason: reason.to_owned(),
+            },
         }
     }
 }
 
-/// Reads arguments and environment; the arguments win.
-pub(super) fn parse(
-    args: &[String],
-    environment: impl Fn(&str) -> Option<String>,
-) -> Result<Wish, String> {
-    let mut given = Given(Vec::new());
-    for (names, variable, takes, _) in FLAGS {
-        let value = if variable.is_empty() {
-            None
-        } else {
-            environment(variable)
+impl Values {
+    fn text(&self, key: &str) -> Option<&str> {
+        self.0.get(key).map(|given| given.text.as_str())
+    }
+
+    fn list(&self, key: &str) -> Vec<String> {
+        let parts = self.text(key).unwrap_or_default().split(',');
+        let parts = parts.map(str::trim).filter(|part| !part.is_empty());
+        parts.map(str::to_owned).collect()
+    }
+
+    /// Returns whether a flag without a value is on.
+    fn is_on(&self, key: &str, otherwise: bool) -> Result<bool, FlagError> {
+        let Some(given) = self.0.get(key) else {
+            return Ok(otherwise);
         };
-        let Some(value) = value else { continue };
-        let on = *takes == Takes::Value || !matches!(value.as_str(), "" | "0" | "false" | "off");
-        if let (true, Some(name)) = (on, names.first()) {
-            given.0.push((name, value));
+        match given.text.as_str() {
+            "1" | "on" | "enabled" | "true" => Ok(true),
+            "0" | "off" | "disabled" | "false" => Ok(false),
+            other => Err(given.error(&format!("error: unknown value '{other}'"))),
         }
     }
-    let mut rest = args.iter();
-    while let Some(arg) = rest.next() {
-        let Some((names, _, takes, _)) = FLAGS
-            .iter()
-            .find(|(names, ..)| names.contains(&arg.as_str()))
-        else {
-            return Err(format!("error: invalid argument: {arg}"));
+
+    /// Parses a value with the given reader; `reason` completes the message when it is refused.
+    fn parsed<T>(
+        &self,
+        key: &str,
+        reason: &str,
+        parse: impl Fn(&str) -> Option<T>,
+    ) -> Result<Option<T>, FlagError> {
+        let Some(given) = self.0.get(key) else {
+            return Ok(None);
         };
-        let value = match takes {
-            Takes::Nothing => String::new(),
-            Takes::Value => rest
-                .next()
-                .ok_or_else(|| format!("error: expected value for argument: {arg}"))?
-                .clone(),
-        };
-        if let Some(name) = names.first() {
-            given.0.push((name, value));
+        match parse(given.text.trim()) {
+            Some(value) => Ok(Some(value)),
+            None => Err(given.error(reason)),
         }
     }
-    if given.last("-h").is_some() {
-        return Ok(Wish::Print {
-            text: help(),
-            to: To::Stdout,
-        });
-    }
-    if given.last("--version").is_some() {
-        let text = format!(
-            "version: 0 (simulated by llama-orch {})\nbuilt with rustc for Linux\n",
-            env!("CARGO_PKG_VERSION")
-        );
-        return Ok(Wish::Print {
-            text,
-            to: To::Stderr,
-        });
-    }
-    if given.last("--list-devices").is_some() {
-        let text = "Available devices:\n  (none)\n".to_owned();
-        return Ok(Wish::Print {
-            text,
-            to: To::Stdout,
-        });
-    }
-    if given.last("--sim-sleeper").is_some() {
-        return Ok(Wish::Sleep {
-            deaf: given.last("--sim-sleepers-deaf").is_some(),
-        });
-    }
-    let api_key = match given.last("--api-key-file") {
-        Some(path) => Some(
-            std::fs::read_to_string(path)
-                .map_err(|error| format!("error: failed to open file '{path}': {error}"))?
-                .trim()
-                .to_owned(),
-        ),
-        None => given.last("--api-key").map(str::to_owned),
-    };
-    let model = given
-        .last("-m")
-        .or(given.last("-hf"))
-        .unwrap_or("simulated.gguf")
-        .to_owned();
-    Ok(Wish::Serve(Box::new(Options {
-        alias: given
-            .last("-a")
-            .map_or_else(|| model.clone(), str::to_owned),
-        model,
-        host: given.last("--host").unwrap_or("127.0.0.1").to_owned(),
-        port: given.number("--port", 8080)?,
-        context: given.number("-c", 4096)?,
-        slots: given
-            .number::<i64>("-np", 1)
-            .map(|slots| u32::try_from(slots).unwrap_or(4).max(1))?,
-        api_key,
-        metrics: given.last("--metrics").is_some(),
-        faults: Faults::read(|name| given.last(name).map(str::to_owned))?,
-    })))
-}
 
-fn help() -> String {
-    let mut text = "simulated llama-server of llama-orch\n\n----- params -----\n\n".to_owned();
-    for (names, variable, takes, about) in FLAGS {
-        let value = if *takes == Takes::Value { " VALUE" } else { "" };
-        let flags = format!("{}{value}", names.join(", "));
-        let variable = if variable.is_empty() {
-            String::new()
-        } else {
-            format!(" (env: {variable})")
+    /// Parses a whole number; the reason is what llama-server says about one.
+    fn number<T: FromStr>(&self, key: &str) -> Result<Option<T>, FlagError> {
+        self.parsed(key, "stoi", |text| text.parse().ok())
+    }
+
+    fn duration(&self, key: &str) -> Result<Option<Duration>, FlagError> {
+        self.parsed(key, "not a duration (250ms, 1.5s, 2m)", duration::parse)
+    }
+
+    fn rate(&self, key: &str) -> Result<Option<f64>, FlagError> {
+        let sane = |text: &str| {
+            let rate = text.parse().ok();
+            rate.filter(|rate: &f64| rate.is_finite() && *rate >= 0.0)
         };
-        // Writing into a string cannot fail.
-        writeln!(text, "{flags:<40}{about}{variable}").ok();
+        self.parsed(key, "stof", sane)
     }
-    text
-}
 
-impl Options {
-    pub(super) fn url(&self) -> String {
-        if self.host.ends_with(".sock") {
-            return format!("unix://{}", self.host);
+    fn request(
+        &self,
+        early_warnings: Vec<String>,
+        repeated: Vec<String>,
+    ) -> Result<Request, FlagError> {
+        if self.is_on("--usage", false)? {
+            return Ok(Request::Help);
         }
-        let host = if self.host.contains(':') {
-            format!("[{}]", self.host)
-        } else {
-            self.host.clone()
+        if self.is_on("--version", false)? {
+            return Ok(Request::Version);
+        }
+        if self.is_on("--list-devices", false)? {
+            return Ok(Request::ListDevices(self.list("--sim-devices")));
+        }
+        self.number::<i64>("--batch-size")?;
+        self.number::<i64>("--timeout")?;
+        self.parsed("--flash-attn", "error: unknown value", on_off_auto)?;
+        self.parsed("--fit", "error: unknown value", on_off_auto)?;
+        let mut hosts = self.list("--host");
+        if hosts.is_empty() {
+            hosts.push("127.0.0.1".to_owned());
+        }
+        let (slots, kv_cache) = match self.number::<i64>("--parallel")? {
+            Some(number) if number > 0 => {
+                let slots = usize::try_from(number).unwrap_or(MOST_SLOTS);
+                (slots.min(MOST_SLOTS), KvCache::Split)
+            }
+            Some(_) | None => (DEFAULT_SLOTS, KvCache::Unified),
         };
-        format!("http://{host}:{}", self.port)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn words(text: &str) -> Vec<String> {
-        text.split_whitespace().map(str::to_owned).collect()
-    }
-
-    fn options(args: &str, environment: &[(&str, &str)]) -> Options {
-        let look = |name: &str| {
-            environment
+        let threads = match self.number::<i64>("--threads")? {
+            Some(number) if number > 0 => usize::try_from(number).unwrap_or(1),
+            Some(_) | None => thread::available_parallelism().map_or(1, NonZero::get),
+        };
+        let context = self.number::<u32>("--ctx-size")?;
+        let model = ["--model", "--hf-repo", "--model-url", "--docker-repo"];
+        Ok(Request::Serve(Box::new(Settings {
+            hosts,
+            port: self.number("--port")?.unwrap_or(DEFAULT_PORT),
+            model: model
                 .iter()
-                .find(|(variable, _)| *variable == name)
-                .map(|(_, value)| (*value).to_owned())
+                .find_map(|key| self.text(key))
+                .map(str::to_owned),
+            aliases: self.list("--alias"),
+            context: context.filter(|size| *size > 0).unwrap_or(DEFAULT_CONTEXT),
+            slots,
+            kv_cache,
+            threads,
+            gpu_layers: self
+                .parsed("--n-gpu-layers", "stoi", layers)?
+                .unwrap_or_else(|| "auto".to_owned()),
+            devices: self.devices()?,
+            api_keys: self.api_keys()?,
+            api_prefix: self.text("--api-prefix").unwrap_or_default().to_owned(),
+            metrics_endpoint: self.is_on("--metrics", false)?,
+            slots_endpoint: self.is_on("--slots", true)?,
+            verbosity: self.verbosity()?,
+            log_form: self.log_form()?,
+            early_warnings,
+            repeated,
+            faults: self.faults()?,
+        })))
+    }
+
+    fn devices(&self) -> Result<Vec<String>, FlagError> {
+        let known = self.list("--sim-devices");
+        if self.text("--sim-load-failure") == Some("invalid-device") {
+            // The real one refuses the device while it still reads its arguments.
+            return Err(FlagError::Argument {
+                flag: "--device".to_owned(),
+                reason: format!(
+                    "invalid device: {}",
+                    self.text("--device").unwrap_or("GPU9")
+                ),
+                usage: flag_table::usage("--device"),
+            });
+        }
+        let Some(given) = self.0.get("--device") else {
+            return Ok(known);
         };
-        match parse(&words(args), look) {
-            Ok(Wish::Serve(options)) => *options,
-            other => unreachable!("{other:?}"),
+        let asked = self.list("--device");
+        if asked == ["none"] {
+            return Ok(Vec::new());
+        }
+        match asked.iter().find(|name| !known.contains(name)) {
+            Some(stranger) => Err(given.error(&format!("invalid device: {stranger}"))),
+            None => Ok(asked),
         }
     }
 
-    #[test]
-    fn arguments_win_over_the_environment_and_later_ones_over_earlier_ones() {
-        let environment = [("LLAMA_ARG_PORT", "1"), ("LLAMA_ARG_ENDPOINT_METRICS", "1")];
-        assert_eq!(options("", &environment).port, 1);
-        assert_eq!(options("--port 2 --port 3", &environment).port, 3);
-        assert!(options("", &environment).metrics);
-        assert!(!options("", &[("LLAMA_ARG_ENDPOINT_METRICS", "0")]).metrics);
+    fn api_keys(&self) -> Result<Vec<String>, FlagError> {
+        let mut keys = self.list("--api-key");
+        if let Some(given) = self.0.get("--api-key-file") {
+            let Ok(text) = fs::read_to_string(&given.text) else {
+                return Err(given.error(&format!("error: failed to open file '{}'\n", given.text)));
+            };
+            let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+            keys.extend(lines.map(str::to_owned));
+        }
+        Ok(keys)
     }
 
-    #[test]
-    fn wrong_arguments_are_refused_in_llama_servers_words() {
-        let rows = [
-            ("--nonsense", "error: invalid argument: --nonsense"),
-            ("--port", "error: expected value for argument: --port"),
-        ];
-        for (args, message) in rows {
-            assert_eq!(
-                parse(&words(args), |_| None).err().as_deref(),
-                Some(message)
-            );
+    fn verbosity(&self) -> Result<u8, FlagError> {
+        if self.is_on("--log-verbose", false)? {
+            return Ok(u8::MAX);
         }
+        let number = self.number::<i32>("--log-verbosity")?.unwrap_or(3);
+        Ok(u8::try_from(number.max(0)).unwrap_or(u8::MAX))
     }
 
-    #[test]
-    fn every_flag_stands_at_the_start_of_its_line_in_the_help() {
-        let help = help();
-        for (names, ..) in FLAGS {
-            let first = names.join(", ");
-            assert!(help.lines().any(|line| line.starts_with(&first)), "{first}");
-        }
+    fn log_form(&self) -> Result<Form, FlagError> {
+        Ok(if self.is_on("--log-disable", false)? {
+            Form::Silent
+        } else if self.is_on("--log-jsonl", false)? {
+            Form::Json
+        } else if !self.is_on("--log-prefix", true)? {
+            Form::Bare
+        } else if !self.is_on("--log-timestamps", true)? {
+            Form::Untimed
+        } else {
+            Form::Prefixed
+        })
     }
+
+    fn faults(&self) -> Result<Faults, FlagError> {
+        let defaults = Faults::default();
+        let crash = self.parsed("--sim-crash", "not a way to crash", Crash::parse)?;
+        let crash_after = self.duration("--sim-crash-after")?;
+        let crash = match (crash, crash_after) {
+            (None, None) => None,
+            (how, after) => Some((after.unwrap_or_default(), how.unwrap_or(Crash::DEFAULT))),
+        };
+        let hang = self.parsed("--sim-hang", "neither inference nor all", Hang::parse)?;
+        let hang_after = self.duration("--sim-hang-after")?;
+        let hang = match (hang, hang_after) {
+            (None, None) => None,
+            (what, after) => Some((after.unwrap_or_default(), what.unwrap_or(Hang::Inference))),
+        };
+        let failure = "not a kind of load failure";
+        Ok(Faults {
+            load_time: self
+                .duration("--sim-load-time")?
+                .unwrap_or(defaults.load_time),
+            load_failure: self.parsed("--sim-load-failure", failure, LoadFailure::parse)?,
+            need_model: self.is_on("--sim-need-model", false)?,
+            crash,
+            hang,
+            sigterm: if self.is_on("--sim-ignore-sigterm", false)? {
+                Sigterm::Ignored
+            } else if self.is_on("--sim-stuck-when-busy", false)? {
+                Sigterm::StuckWhenBusy
+            } else {
+                Sigterm::Graceful
+            },
+            stop_time: self.duration("--sim-stop-time")?.unwrap_or_default(),
+            flood: self.flood()?,
+            grandchildren: self.grandchildren()?,
+            resident_mib: self.number("--sim-rss-mib")?.unwrap_or_default(),
+            tokens_per_second: self
+                .rate("--sim-tokens-per-second")?
+                .unwrap_or(defaults.tokens_per_second),
+            traffic: self.rate("--sim-traffic")?.unwrap_or_default(),
+        })
+    }
+
+    fn flood(&self) -> Result<Option<Flood>, FlagError> {
+        let lengths = |text: &str| {
+            let length = text.parse().ok();
+            length.filter(|length| Flood::LENGTHS.contains(length))
+        };
+        let stream = self.parsed(
+            "--sim-flood-stream",
+            "not stderr, stdout or both",
+            FloodStream::parse,
+        )?;
+        let lines = self.number("--sim-flood-lines")?.unwrap_or_default();
+        let length = self.parsed("--sim-flood-length", "not between 20 and 4096", lengths)?;
+        Ok(self.rate("--sim-flood")?.map(|lines_per_second| Flood {
+            lines_per_second,
+            stream: stream.unwrap_or(FloodStream::Stderr),
+            lines,
+            length: length.unwrap_or(DEFAULT_FLOOD_LENGTH),
+        }))
+    }
+
+    fn grandchildren(&self) -> Result<Option<Grandchildren>, FlagError> {
+        let few = |text: &str| {
+            let number = text.parse().ok();
+            number.filter(|number| *number <= MOST_GRANDCHILDREN)
+        };
+        let number = self.parsed("--sim-grandchildren", "not a number up to 64", few)?;
+        let ignore = self.is_on("--sim-grandchildren-ignore-sigterm", false)?;
+        Ok(number
+            .filter(|number| *number > 0)
+            .map(|number| Grandchildren {
+                number,
+                sigterm: if ignore {
+                    Sigterm::Ignored
+                } else {
+                    Sigterm::Graceful
+                },
+            }))
+    }
+}
+
+fn on_off_auto(text: &str) -> Option<()> {
+    matches!(
+        text,
+        "on" | "off" | "auto" | "1" | "0" | "-1" | "true" | "false" | "enabled" | "disabled"
+    )
+    .then_some(())
+}
+
+fn layers(text: &str) -> Option<String> {
+    let known = text == "all" || text == "auto" || text.parse::<i32>().is_ok();
+    known.then(|| text.to_owned())
 }

@@ -1,0 +1,113 @@
+//! Traffic that comes and goes in waves, so that a fleet without clients looks alive.
+//!
+//! Nothing runs for it: what has been generated is a function of the time, worked out when asked.
+
+use std::f64::consts::TAU;
+use std::time::Duration;
+
+/// From one crest to the next, in seconds; short enough to watch.
+const PERIOD: f64 = 24.0;
+
+/// Prompt tokens for each generated one, as in a chat with some history.
+const PROMPT_SHARE: f64 = 3.0;
+
+/// Waves of a given height.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Traffic {
+    /// Tokens per second at the crest; 0 means no traffic.
+    rate: f64,
+    /// Seconds into the wave at the start, so that servers do not swing together.
+    offset: f64,
+}
+
+/// What the traffic has done so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct Swell {
+    pub(super) prompt_tokens: u64,
+    pub(super) predicted_tokens: u64,
+    pub(super) busy_seconds: f64,
+    pub(super) busy_slots: usize,
+}
+
+impl Traffic {
+    /// `start` is where in the wave to begin, from 0 to 1.
+    pub(super) fn new(rate: f64, start: f64) -> Self {
+        Self {
+            rate,
+            offset: start * PERIOD,
+        }
+    }
+
+    /// Returns what has happened until now.
+    pub(super) fn at(&self, since_ready: Duration, slots: usize) -> Swell {
+        if self.rate <= 0.0 {
+            return Swell::default();
+        }
+        let seconds = since_ready.as_secs_f64();
+        let angle = |seconds: f64| TAU * (seconds + self.offset) / PERIOD;
+        // The integral of the load below, from 0 to now.
+        let waves = (angle(seconds).sin() - angle(0.0).sin()) * PERIOD / TAU;
+        let loaded_seconds = (seconds - waves) / 2.0;
+        let load = (1.0 - angle(seconds).cos()) / 2.0;
+        let tokens = self.rate * loaded_seconds;
+        Swell {
+            prompt_tokens: whole(tokens * PROMPT_SHARE),
+            predicted_tokens: whole(tokens),
+            busy_seconds: loaded_seconds,
+            busy_slots: (0..slots)
+                .filter(|slot| (*slot as f64 + 0.5) < load * slots as f64)
+                .count(),
+        }
+    }
+
+    /// Returns how long until the next crest or trough, whichever comes first; none without traffic.
+    pub(super) fn next_turn(&self, since_ready: Duration) -> Option<Duration> {
+        let half = PERIOD / 2.0;
+        let into = (since_ready.as_secs_f64() + self.offset) % half;
+        (self.rate > 0.0).then(|| Duration::from_secs_f64(half - into))
+    }
+}
+
+/// Rounds down what is not negative.
+fn whole(number: f64) -> u64 {
+    Duration::try_from_secs_f64(number).map_or(0, |seconds| seconds.as_secs())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counters_only_grow_and_slots_get_busy_and_free() {
+        let traffic = Traffic::new(40.0, 0.3);
+        let swells: Vec<Swell> = (0..480)
+            .map(|tick| traffic.at(Duration::from_millis(tick * 100), 4))
+            .collect();
+        let grows = |pair: &[Swell]| {
+            pair[1].predicted_tokens >= pair[0].predicted_tokens
+                && pair[1].prompt_tokens >= pair[0].prompt_tokens
+                && pair[1].busy_seconds >= pair[0].busy_seconds
+        };
+        assert!(swells.windows(2).all(grows));
+        assert!(swells.iter().any(|swell| swell.busy_slots == 4));
+        assert!(swells.iter().any(|swell| swell.busy_slots == 0));
+        // Two whole waves at half the rate on average.
+        let all = traffic.at(Duration::from_secs(48), 4).predicted_tokens;
+        assert_eq!(all, 960);
+    }
+
+    #[test]
+    fn no_rate_means_no_traffic() {
+        let traffic = Traffic::new(0.0, 0.5);
+        assert_eq!(traffic.at(Duration::from_secs(9), 4), Swell::default());
+        assert_eq!(traffic.next_turn(Duration::from_secs(9)), None);
+    }
+
+    #[test]
+    fn turns_come_every_half_wave() {
+        for (start, now, wait) in [(0.0, 0, 12), (0.0, 5, 7), (0.25, 0, 6), (0.5, 13, 11)] {
+            let turn = Traffic::new(1.0, start).next_turn(Duration::from_secs(now));
+            assert_eq!(turn, Some(Duration::from_secs(wait)));
+        }
+    }
+}
