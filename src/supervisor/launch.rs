@@ -2,7 +2,9 @@
 //!
 //! Blocking; runs on a blocking thread, never in the actor's loop.
 
-use std::path::PathBuf;
+use std::fs;
+use std::os::unix::fs::FileTypeExt as _;
+use std::path::{Path, PathBuf};
 
 use super::actor::UNPROBED;
 use super::configs;
@@ -150,8 +152,17 @@ fn pick_port(spec: &InstanceSpec, taken: &PortTable) -> Result<Option<u16>, Laun
         }
         Port::Fixed(_) | Port::Auto => {
             ports::check_free(host, 0).map_err(|error| failed(Failure::PortInUse, &error))?;
+            remove_stale_socket(Path::new(host));
             Ok(None)
         }
+    }
+}
+
+/// llama-server leaves its socket file behind and then cannot bind it again.
+fn remove_stale_socket(path: &Path) {
+    let is_socket = fs::symlink_metadata(path).is_ok_and(|file| file.file_type().is_socket());
+    if is_socket {
+        fs::remove_file(path).ok(); // then the server says that it cannot bind
     }
 }
 

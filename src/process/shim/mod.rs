@@ -6,15 +6,15 @@
 //! it ended. It never restarts anything and never talks to the network. It outlives the owner, so
 //! that ending the owner ends no server and loses no log byte and no exit code.
 //!
-//! * Its pipes are drained by `splice` ([`copy`]): a shim that is killed loses nothing, as long as
+//! * Its pipes are drained by `splice` (`copy`): a shim that is killed loses nothing, as long as
 //!   somebody else holds a read end. The owner does, and passes it to the next shim (`--attach`).
 //! * It is a subreaper: whatever the server starts, however detached, becomes its child in the
-//!   end, and is killed until no child is left ([`parent`]).
+//!   end, and is killed until no child is left (`parent`).
 //! * A shim that attached to a run is nobody's parent; it finds the tree by its token
-//!   ([`attached`]).
+//!   (`attached`).
 //! * `tree.lock` is inherited by the whole tree: while it is held, something of the run lives.
 //!
-//! One thread, one epoll loop ([`event_loop`]), no runtime: a shim costs little memory because
+//! One thread, one epoll loop (`event_loop`), no runtime: a shim costs little memory because
 //! there is one for every server.
 
 mod attached;
