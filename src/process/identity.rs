@@ -1,8 +1,9 @@
 //! Proving that a process is the one that was meant.
 //!
 //! Boot id first; then a pidfd is opened, and everything else is read after that: start ticks,
-//! executable, token. If the pidfd says at the end that the process still lives, all that was read
+//! token, executable. If the pidfd says at the end that the process still lives, all that was read
 //! belonged to it. What cannot be read is not proven, and what is not proven is never signalled.
+//! The token decides; the executable only explains, because an `exec` changes it legally.
 
 use super::live::Watched;
 use super::os;
@@ -31,29 +32,25 @@ pub fn prove(process: ProcessId, boot_id: &str) -> Proof {
 #[must_use]
 pub fn prove_child(child: ChildFile, token: &str, boot_id: &str) -> Proof {
     prove_with(ProcessId::from(child), boot_id, |pid| {
-        match os::executable(pid) {
-            // A container may hide the executable; then the token has to do.
-            Ok(found) if (child.exe_dev, child.exe_ino) != (0, 0) => {
-                if found != (child.exe_dev, child.exe_ino) {
-                    return Some(Proof::Unverifiable(
-                        "it runs another executable now".to_owned(),
-                    ));
-                }
-            }
+        match os::environment_variable(pid, TOKEN_VARIABLE) {
+            // Pid, start and token are those of the run. Another executable then only means that
+            // a wrapper script ended in `exec llama-server`.
+            Ok(Some(found)) if found == token => return None,
             Ok(_) => {}
             Err(error) => {
-                return Some(Proof::Unverifiable(format!("read its executable: {error}")));
+                return Some(Proof::Unverifiable(format!(
+                    "read its environment: {error}"
+                )));
             }
         }
-        match os::environment_variable(pid, TOKEN_VARIABLE) {
-            Ok(Some(found)) if found == token => None,
-            Ok(_) => Some(Proof::Unverifiable(
-                "it does not carry the run's token".to_owned(),
-            )),
-            Err(error) => Some(Proof::Unverifiable(format!(
-                "read its environment: {error}"
-            ))),
-        }
+        let recorded = (child.exe_dev, child.exe_ino);
+        let why = match os::executable(pid) {
+            Ok(found) if recorded != (0, 0) && found != recorded => {
+                "it runs another executable, without the run's token"
+            }
+            Ok(_) | Err(_) => "it does not carry the run's token",
+        };
+        Some(Proof::Unverifiable(why.to_owned()))
     })
 }
 
@@ -139,6 +136,10 @@ mod tests {
         ));
         assert!(matches!(
             prove_child(other_exe, "right", &boot),
+            Proof::Proven(_)
+        ));
+        assert!(matches!(
+            prove_child(other_exe, "wrong", &boot),
             Proof::Unverifiable(_)
         ));
         assert!(matches!(
