@@ -28,6 +28,9 @@ const PATIENCE: Duration = Duration::from_millis(200);
 /// server's pidfd and the two spare read ends, and one for the files that are read meanwhile.
 const DESCRIPTORS: usize = 7;
 
+/// A process in the middle of an exec shows no token; it does at the next look.
+const SWEEPS: usize = 3;
+
 /// How to run a shim.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ShimProgram {
@@ -255,7 +258,10 @@ fn end_shim(child: &mut Child, shim_fd: &OwnedFd, failing: Failing<'_>) {
 fn sweep(paths: &RunPaths, failing: Failing<'_>) {
     match failing {
         Failing::EndsTheRun { token } => {
-            if tree_is_locked(paths).unwrap_or(true) {
+            for _ in 0..SWEEPS {
+                if !tree_is_locked(paths).unwrap_or(true) {
+                    return;
+                }
                 // What survives even this is seen by the next start, which then reports it.
                 orphans::stop_token(token, StopMode::Kill, DEADLINE).ok();
             }
