@@ -443,3 +443,51 @@ fn the_watcher_tells_the_end_of_a_run_and_nothing_of_a_forgotten_one() {
     assert_eq!(told, [1, 2]);
     assert!(ends.try_recv().is_err());
 }
+
+/// Descriptors are counted per process, so this test runs itself again, alone in one.
+const ALONE: &str = "LLAMA_ORCH_TEST_ALONE";
+
+#[test]
+fn a_start_without_enough_descriptors_is_refused_as_ours_and_starts_nothing() {
+    if std::env::var_os(ALONE).is_some() {
+        for free in 0..16 {
+            start_with(free);
+        }
+        return;
+    }
+    let own = std::env::current_exe().unwrap();
+    let name = "process::a_start_without_enough_descriptors_is_refused_as_ours_and_starts_nothing";
+    let ran = Command::new("/bin/sh")
+        .args(["-c", "ulimit -n 64; exec \"$0\" --exact \"$1\""])
+        .arg(own)
+        .arg(name)
+        .env(ALONE, "1")
+        .output()
+        .unwrap();
+    let words = String::from_utf8_lossy(&ran.stdout);
+    assert!(ran.status.success(), "{words}");
+    assert!(words.contains("1 passed"), "{words}");
+}
+
+fn start_with(free: usize) {
+    let rig = Rig::new();
+    let mut taken: Vec<fs::File> = Vec::new();
+    while let Ok(file) = fs::File::open("/dev/null") {
+        taken.push(file);
+    }
+    taken.truncate(taken.len() - free);
+    let started = rig.try_launch(WAITING);
+    drop(taken);
+    match started {
+        Ok(live) => {
+            assert!(free > 5, "{free} cannot be enough");
+            stop(&rig, &live);
+        }
+        Err(error) => assert!(
+            free < 12 && matches!(error, LaunchError::Resources { .. }),
+            "{free}: {error}"
+        ),
+    }
+    assert_eq!(rig.carriers(), 0, "{free}");
+    assert!(!launch::tree_is_locked(&rig.paths).unwrap(), "{free}");
+}
