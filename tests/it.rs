@@ -3,6 +3,7 @@
 
 mod cli;
 mod layering;
+mod process;
 mod recovery;
 mod shim;
 mod store;

@@ -1,15 +1,16 @@
 //! What a new owner finds of the runs of earlier owners.
 
 use std::fs::OpenOptions;
+use std::io;
 use std::process::Stdio;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::identity::{Proof, prove, prove_child};
-use super::launch::{LaunchError, ShimProgram, begin};
+use super::launch::{Failing, LaunchError, ShimProgram, begin, tree_is_locked};
 use super::live::{LiveRun, Spares, Watched};
+use super::orphans::{self, Orphan};
 use super::os;
 use super::runfiles::{self, ExitFile, PROTOCOL, RunFile, RunPaths, SpecFile};
-use crate::domain::exit::ExitStatus;
 use crate::domain::run::ProcessId;
 
 /// The state of a run as its files and the kernel show it.
@@ -83,9 +84,8 @@ pub fn inspect(paths: &RunPaths) -> Adoption {
 /// The server is gone; a living shim is just recording that, and speaks for it until it is done.
 fn without_server(paths: &RunPaths, run: RunFile) -> Adoption {
     if let Proof::Proven(shim) = prove(ProcessId::from(run.shim), &run.boot_id)
-        && let Ok(stand_in) = os::open_pidfd(run.shim.pid)
+        && let Ok(child) = Watched::ended(ProcessId::from(run.child), &shim)
     {
-        let child = Watched::new(ProcessId::from(run.child), stand_in);
         return Adoption::Live(Box::new(LiveRun::new(run, Some(shim), child)));
     }
     // The record may have been written between our two looks.
@@ -123,7 +123,26 @@ pub fn attach(
                 .stderr(words.map_or_else(|_| Stdio::null(), Stdio::from));
         }
     }
-    begin(paths, command)
+    begin(paths, command, Failing::LeavesTheServer)
+}
+
+/// Lists what lives of a run although neither its shim nor its server is proven: the tree's lock is
+/// held, so the holders are looked for by the token of the run that was last asked for. Only the
+/// owner may ask, and never while a shim starts.
+///
+/// # Errors
+///
+/// Returns an error when the lock, the files or `/proc` cannot be read.
+pub fn survivors(paths: &RunPaths) -> io::Result<Vec<Orphan>> {
+    if !tree_is_locked(paths)? {
+        return Ok(Vec::new());
+    }
+    let Some(spec) = runfiles::read::<SpecFile>(&paths.spec())? else {
+        return Ok(Vec::new());
+    };
+    let mut found = orphans::scan(|token| token != spec.token)?.orphans;
+    found.retain(|orphan| orphan.run_id.as_deref() == Some(&spec.run_id));
+    Ok(found)
 }
 
 /// Returns whether the end of this very run is on record.
@@ -160,8 +179,16 @@ pub fn collect_exit(paths: &RunPaths, run: &RunFile, child: Option<&Watched>) ->
         stdout_offset: 0,
         stderr_offset: 0,
     });
+    let kernel = || match child {
+        Some(child) => child.exit_status(),
+        // Pids and start ticks of another boot could name anybody.
+        None if os::boot_id().is_ok_and(|boot| boot == run.boot_id) => {
+            os::exit_of_zombie(ProcessId::from(run.child))
+        }
+        None => None,
+    };
     if exit.status().is_none()
-        && let Some(status) = child.and_then(status_of)
+        && let Some(status) = kernel()
     {
         exit.code = status.code();
         exit.signal = status.signal();
@@ -171,12 +198,4 @@ pub fn collect_exit(paths: &RunPaths, run: &RunFile, child: Option<&Watched>) ->
         child.reap();
     }
     exit
-}
-
-fn status_of(child: &Watched) -> Option<ExitStatus> {
-    if let Some(status) = child.reap() {
-        let code = status.exit_status().map(ExitStatus::Code);
-        return code.or_else(|| status.terminating_signal().map(ExitStatus::Signal));
-    }
-    os::exit_of_stranger(child.id, child)
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::domain::instance::{Backend, Binary, InstanceSpec, Layers};
+use crate::domain::instance::{Backend, InstanceSpec, Layers};
 
 /// What an inherited environment must not bring in: flags in disguise, our own service manager's
 /// variables, and the one that ends a server when its stdin closes.
@@ -85,10 +85,6 @@ pub fn environment(
     // Buffer sizes and offloaded layers are logged from here up; /metrics answers only if asked for.
     env.insert("LLAMA_ARG_LOG_VERBOSITY".to_owned(), "4".to_owned());
     env.insert("LLAMA_ARG_ENDPOINT_METRICS".to_owned(), "1".to_owned());
-    if spec.binary == Binary::Simulated {
-        // The simulated server is this program; it must not look for a home of its own.
-        env.remove("LLAMA_ORCH_HOME");
-    }
     env.extend(spec.env.clone());
     env
 }
@@ -136,6 +132,224 @@ pub fn is_secret_variable(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::instance::{
+        Binary, Gpu, Healthcheck, InstanceName, Logs, Model, Port, ProbeBackoff, ProbeKind, Server,
+    };
+    use crate::domain::restart::RestartPolicy;
+    use std::path::PathBuf;
+    use std::time::Duration;
+
+    fn spec() -> InstanceSpec {
+        InstanceSpec {
+            name: InstanceName::parse("a").expect("a name"),
+            display_name: "a".to_owned(),
+            tags: Vec::new(),
+            autostart: false,
+            sort_order: None,
+            instance_uid: None,
+            instance_no: None,
+            binary: Binary::InPath("llama-server".to_owned()),
+            model: Model {
+                path: Some(PathBuf::from("/m.gguf")),
+                context_size: 4096,
+                batch_size: None,
+                threads: None,
+            },
+            server: Server {
+                host: "127.0.0.1".to_owned(),
+                port: Port::Fixed(8081),
+                timeout: 600,
+                parallel: 1,
+            },
+            gpu: Gpu {
+                backend: Backend::Cpu,
+                device_id: 0,
+                layers: Layers::Count(0),
+            },
+            env: BTreeMap::new(),
+            args: Vec::new(),
+            healthcheck: Healthcheck {
+                probe: ProbeKind::Tcp,
+                interval: Duration::from_secs(10),
+                timeout: Duration::from_secs(5),
+                retries: 3,
+                retry_delay: Duration::from_secs(1),
+                start_period: Duration::from_secs(60),
+                start_timeout: None,
+                backoff: ProbeBackoff {
+                    enabled: true,
+                    base: 1.0,
+                    max: 60.0,
+                    jitter: 0.1,
+                },
+                warmup_prompt: None,
+            },
+            restart_policy: RestartPolicy::default(),
+            stop_grace: Duration::from_secs(10),
+            router: false,
+            logs: Logs {
+                stdout: PathBuf::from("/o"),
+                stderr: PathBuf::from("/e"),
+                max_size: 1,
+                rotation: 1,
+            },
+        }
+    }
+
+    type Change = fn(&mut InstanceSpec);
+
+    #[test]
+    fn the_command_line_is_ours_in_order_and_then_the_users() {
+        let rows: [(Change, Option<u16>, FitFlag, &str); 6] = [
+            (
+                |_| {},
+                Some(8081),
+                FitFlag::Unknown,
+                "--model /m.gguf --host 127.0.0.1 --port 8081 --ctx-size 4096 --alias a \
+                 --timeout 600 --parallel 1",
+            ),
+            (
+                |spec| {
+                    spec.model.batch_size = Some(512);
+                    spec.model.threads = Some(8);
+                    spec.gpu.backend = Backend::Cuda;
+                    spec.gpu.layers = Layers::Count(33);
+                    spec.args = words("--jinja --port 9 -fit on");
+                },
+                Some(8081),
+                FitFlag::Known,
+                "--model /m.gguf --host 127.0.0.1 --port 8081 --ctx-size 4096 --batch-size 512 \
+                 --threads 8 --alias a --timeout 600 --n-gpu-layers 33 --parallel 1 -fit off \
+                 --jinja --port 9 -fit on",
+            ),
+            (
+                |spec| {
+                    spec.gpu.backend = Backend::Vulkan;
+                    spec.gpu.layers = Layers::All;
+                    spec.server.parallel = 4;
+                    spec.model.context_size = 0;
+                },
+                Some(1),
+                FitFlag::Unknown,
+                "--model /m.gguf --host 127.0.0.1 --port 1 --ctx-size 0 --alias a --timeout 600 \
+                 --n-gpu-layers all --parallel 4",
+            ),
+            (
+                |spec| {
+                    spec.gpu.backend = Backend::Metal;
+                    spec.gpu.layers = Layers::Auto;
+                },
+                Some(1),
+                FitFlag::Unknown,
+                "--model /m.gguf --host 127.0.0.1 --port 1 --ctx-size 4096 --alias a \
+                 --timeout 600 --n-gpu-layers auto --parallel 1",
+            ),
+            // Layers mean nothing on the CPU.
+            (
+                |spec| spec.gpu.layers = Layers::Count(9),
+                Some(1),
+                FitFlag::Unknown,
+                "--model /m.gguf --host 127.0.0.1 --port 1 --ctx-size 4096 --alias a \
+                 --timeout 600 --parallel 1",
+            ),
+            // A router has no model, a Unix socket no port.
+            (
+                |spec| {
+                    spec.model.path = None;
+                    spec.server.host = "/run/a.sock".to_owned();
+                },
+                None,
+                FitFlag::Unknown,
+                "--host /run/a.sock --ctx-size 4096 --alias a --timeout 600 --parallel 1",
+            ),
+        ];
+        for (change, port, fit, expected) in rows {
+            let mut spec = spec();
+            change(&mut spec);
+            assert_eq!(arguments(&spec, port, fit), words(expected));
+        }
+    }
+
+    #[test]
+    fn the_environment_is_scrubbed_completed_and_overruled_by_the_configuration() {
+        let ours = "LLAMA_ARG_ENDPOINT_METRICS=1 LLAMA_ARG_LOG_VERBOSITY=4";
+        let rows: [(Change, &str, String); 9] = [
+            (
+                |_| {},
+                "PATH=/bin LLAMA_ARG_MODEL=x LLAMA_ARG_LOG_VERBOSITY=1 LLAMA_API_KEY=k \
+                 LLAMA_SERVER_ROUTER_PORT=1 NOTIFY_SOCKET=n WATCHDOG_USEC=1 WATCHDOG_PID=1 \
+                 LISTEN_FDS=1 LISTEN_PID=1 LISTEN_FDNAMES=f LLAMA_ORCH_ID=t LLAMA_ORCH_RUN=r \
+                 LLAMA_ORCH_HOME=h LLAMA_CACHE=kept",
+                format!("{ours} LLAMA_CACHE=kept PATH=/bin"),
+            ),
+            (
+                |spec| {
+                    spec.gpu.backend = Backend::Vulkan;
+                    spec.gpu.device_id = 2;
+                },
+                "",
+                format!("GGML_VK_VISIBLE_DEVICES=2 GGML_VULKAN_DEVICE=2 {ours}"),
+            ),
+            (
+                |spec| spec.gpu.backend = Backend::Cuda,
+                "CUDA_VISIBLE_DEVICES=7",
+                format!("CUDA_VISIBLE_DEVICES=0 {ours}"),
+            ),
+            (
+                |spec| spec.gpu.backend = Backend::Hip,
+                "",
+                format!("HIP_VISIBLE_DEVICES=0 {ours} ROCR_VISIBLE_DEVICES=0"),
+            ),
+            (
+                |spec| spec.gpu.backend = Backend::Rocm,
+                "",
+                format!("HIP_VISIBLE_DEVICES=0 {ours} ROCR_VISIBLE_DEVICES=0"),
+            ),
+            // Who names a device picks among all of them.
+            (
+                |spec| {
+                    spec.gpu.backend = Backend::Cuda;
+                    spec.args = words("--device CUDA1");
+                },
+                "",
+                ours.to_owned(),
+            ),
+            (
+                |spec| {
+                    spec.gpu.backend = Backend::Cuda;
+                    spec.env.insert("CUDA_VISIBLE_DEVICES".into(), "0,1".into());
+                },
+                "",
+                format!("CUDA_VISIBLE_DEVICES=0,1 {ours}"),
+            ),
+            (
+                |spec| {
+                    spec.env
+                        .insert("LLAMA_ARG_LOG_VERBOSITY".into(), "0".into());
+                },
+                "",
+                "LLAMA_ARG_ENDPOINT_METRICS=1 LLAMA_ARG_LOG_VERBOSITY=0".to_owned(),
+            ),
+            (
+                |spec| spec.gpu.backend = Backend::Metal,
+                "",
+                ours.to_owned(),
+            ),
+        ];
+        for (change, inherited, expected) in rows {
+            let mut spec = spec();
+            change(&mut spec);
+            let inherited = inherited
+                .split_whitespace()
+                .filter_map(|word| word.split_once('='))
+                .map(|(name, value)| (name.to_owned(), value.to_owned()));
+            let found: Vec<String> = environment(&spec, inherited)
+                .iter()
+                .map(|(name, value)| format!("{name}={value}"))
+                .collect();
+            assert_eq!(found, words(&expected));
+        }
+    }
 
     fn words(text: &str) -> Vec<String> {
         text.split_whitespace().map(str::to_owned).collect()

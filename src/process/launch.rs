@@ -2,7 +2,9 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read as _};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -10,19 +12,49 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 
 use super::live::{LiveRun, Watched};
+use super::orphans;
 use super::os;
 use super::runfiles::{self, PROTOCOL, RunFile, RunPaths, ShimPhase, ShimReport, SpecFile};
 use super::shim::WRONG_PROTOCOL;
-use crate::domain::run::ProcessId;
+use crate::domain::run::{ProcessId, StopMode};
 
 /// A shim reports within this, or something is wrong with the machine.
 const DEADLINE: Duration = Duration::from_secs(5);
+
+/// What an ended or hanging shim is given before the next, harder measure.
+const PATIENCE: Duration = Duration::from_millis(200);
+
+/// Descriptors that starting a run takes: the shim's pidfd, both ends of the report's pipe, the
+/// server's pidfd and the two spare read ends, and one for the files that are read meanwhile.
+const DESCRIPTORS: usize = 7;
+
+/// A process in the middle of an exec shows no token; it does at the next look.
+const SWEEPS: usize = 3;
 
 /// How to run a shim.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ShimProgram {
     program: PathBuf,
-    prefix: Vec<String>,
+    role: Role,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Role {
+    /// A shim and nothing else.
+    Shim,
+    /// The small binary beside us; an upgrade may replace it while we run.
+    Sibling,
+    /// The hidden subcommand of this program, which always speaks our protocol.
+    Ourselves,
+}
+
+/// What becomes of the server when its shim could not be brought up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Failing<'a> {
+    /// It goes too; whatever carries this token is of this very start.
+    EndsTheRun { token: &'a str },
+    /// It ran before and goes on.
+    LeavesTheServer,
 }
 
 /// Why no run came up.
@@ -36,6 +68,8 @@ pub enum LaunchError {
     Resources { message: String },
     #[error("the shim failed: {message}")]
     Shim { message: String },
+    #[error("the shim speaks another protocol; reinstall llama-orch so that both programs match")]
+    Protocol,
     #[error("the shim did not report within {} s", DEADLINE.as_secs())]
     Deadline,
     #[error("{what}: {source}")]
@@ -61,13 +95,18 @@ impl ShimProgram {
         if speaks {
             return Ok(Self {
                 program: sibling,
-                prefix: Vec::new(),
+                role: Role::Sibling,
             });
         }
-        Ok(Self {
-            program: own,
-            prefix: vec!["shim".to_owned()],
-        })
+        Ok(Self::ourselves())
+    }
+
+    /// The running program, also when its file has been replaced or deleted since.
+    fn ourselves() -> Self {
+        Self {
+            program: PathBuf::from("/proc/self/exe"),
+            role: Role::Ourselves,
+        }
     }
 
     /// Uses this program as the shim.
@@ -75,14 +114,19 @@ impl ShimProgram {
     pub fn at(program: PathBuf) -> Self {
         Self {
             program,
-            prefix: Vec::new(),
+            role: Role::Shim,
         }
     }
 
     pub(super) fn command(&self, paths: &RunPaths) -> Command {
         let mut command = Command::new(&self.program);
+        match self.role {
+            Role::Shim | Role::Sibling => {}
+            Role::Ourselves => {
+                command.arg0("llama-orch").arg("shim");
+            }
+        }
         command
-            .args(&self.prefix)
             .args(["--protocol", &PROTOCOL.to_string()])
             .arg(paths.dir());
         command
@@ -142,48 +186,100 @@ pub fn launch(
             Ok(()) | Err(_) => {}
         }
     }
-    let words = open_words(paths).map_err(io("open shim.err"))?;
-    let mut command = shim.command(paths);
-    command.stdin(Stdio::null()).stderr(words);
-    begin(paths, command)
+    let start = |shim: &ShimProgram| {
+        let words = open_words(paths).map_err(io("open shim.err"))?;
+        let mut command = shim.command(paths);
+        command.stdin(Stdio::null()).stderr(words);
+        begin(paths, command, Failing::EndsTheRun { token: &spec.token })
+    };
+    match (start(shim), shim.role) {
+        // The file beside us was upgraded under our feet.
+        (Err(LaunchError::Protocol), Role::Sibling) => start(&ShimProgram::ourselves()),
+        (outcome, _) => outcome,
+    }
 }
 
 /// Starts a prepared shim and waits for its report.
-pub(super) fn begin(paths: &RunPaths, mut command: Command) -> Result<LiveRun, LaunchError> {
-    command.stdout(Stdio::piped());
+pub(super) fn begin(
+    paths: &RunPaths,
+    mut command: Command,
+    failing: Failing<'_>,
+) -> Result<LiveRun, LaunchError> {
+    // Better refused now than when a server runs already that nobody could hold on to.
+    check_room().map_err(|error| resources_or("start the shim".to_owned(), error))?;
     let mut child = command
+        .stdout(Stdio::piped())
         .spawn()
         .map_err(|error| resources_or("start the shim".to_owned(), error))?;
     // Dropped before anybody waits for the end of its pipes.
     drop(command);
-    let outcome = heard(paths, &mut child);
-    if outcome.is_err() {
-        // It reported a failure and ends by itself, or it hangs and must not linger.
-        if let Ok(pidfd) = os::open_pidfd(child.id().cast_signed()) {
-            if !os::readable_within(&pidfd, Duration::from_millis(200)) {
-                os::signal(&pidfd, Signal::KILL).ok(); // it may just have ended
-            }
-            if os::readable_within(&pidfd, DEADLINE) {
-                child.wait().ok(); // reaped; how it ended was reported
-            }
+    // Not reaped before it was opened, so the number is surely the shim's.
+    let shim_fd = match os::open_pidfd(child.id().cast_signed()) {
+        Ok(shim_fd) => shim_fd,
+        Err(error) => {
+            child.kill().ok(); // unreaped, so std hits nobody else
+            child.wait().ok(); // how it ended is known
+            sweep(paths, failing);
+            return Err(resources_or("open the shim's pidfd".to_owned(), error));
+        }
+    };
+    let outcome = heard(paths, &mut child, &shim_fd);
+    if let Err(error) = &outcome {
+        end_shim(&mut child, &shim_fd, failing);
+        // A busy run belongs to somebody else, who looks after it.
+        if !matches!(error, LaunchError::Busy) {
+            sweep(paths, failing);
         }
     }
     outcome
 }
 
-fn heard(paths: &RunPaths, child: &mut Child) -> Result<LiveRun, LaunchError> {
+/// Takes the descriptors a start needs and gives them back at once.
+fn check_room() -> io::Result<()> {
+    let held: io::Result<Vec<File>> = (0..DESCRIPTORS).map(|_| File::open("/dev/null")).collect();
+    held.map(drop)
+}
+
+/// Ends a shim that failed: most do so by themselves, one that hangs must not linger.
+fn end_shim(child: &mut Child, shim_fd: &OwnedFd, failing: Failing<'_>) {
+    if !os::readable_within(shim_fd, PATIENCE) && matches!(failing, Failing::EndsTheRun { .. }) {
+        // Killed by its shim, the whole tree goes.
+        os::signal(shim_fd, Signal::USR2).ok(); // it may just have ended
+    }
+    if !os::readable_within(shim_fd, PATIENCE) {
+        os::signal(shim_fd, Signal::KILL).ok(); // it may just have ended
+    }
+    if os::readable_within(shim_fd, DEADLINE) {
+        child.wait().ok(); // reaped; how it ended was reported
+    }
+}
+
+/// Kills what a shim left behind that failed after it had started the server.
+fn sweep(paths: &RunPaths, failing: Failing<'_>) {
+    match failing {
+        Failing::EndsTheRun { token } => {
+            for _ in 0..SWEEPS {
+                if !tree_is_locked(paths).unwrap_or(true) {
+                    return;
+                }
+                // What survives even this is seen by the next start, which then reports it.
+                orphans::stop_token(token, StopMode::Kill, DEADLINE).ok();
+            }
+        }
+        Failing::LeavesTheServer => {}
+    }
+}
+
+fn heard(paths: &RunPaths, child: &mut Child, shim_fd: &OwnedFd) -> Result<LiveRun, LaunchError> {
     let io = |what: &str| {
         let what = what.to_owned();
         move |source| resources_or(what, source)
     };
-    let shim_pid = child.id().cast_signed();
-    // Unreaped, so the number is surely ours.
-    let shim_fd = os::open_pidfd(shim_pid).map_err(io("open the shim's pidfd"))?;
-    let shim_id = os::identity(shim_pid).map_err(io("look at the shim"))?;
+    let shim_id = os::identity(child.id().cast_signed()).map_err(io("look at the shim"))?;
     let line = read_report(child)?;
     let report: ShimReport = match serde_json::from_slice(&line) {
         Ok(report) => report,
-        Err(_) => return Err(mute(paths, child)),
+        Err(_) => return Err(mute(paths, child, shim_fd)),
     };
     match report {
         ShimReport::Ok => {}
@@ -204,25 +300,21 @@ fn heard(paths: &RunPaths, child: &mut Child) -> Result<LiveRun, LaunchError> {
     let run: RunFile = runfiles::read(&paths.run())
         .and_then(|run| run.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound)))
         .map_err(io("read run.json"))?;
-    let child_id = ProcessId::from(run.child);
-    let child_fd = match os::open_pidfd(child_id.pid) {
-        Ok(fd)
-            if os::stat(child_id.pid)
-                .is_ok_and(|stat| stat.start_ticks == child_id.start_ticks) =>
-        {
-            fd
-        }
-        // The server ended and was reaped already; its shim, which is recording that, stands in.
-        Ok(_) | Err(_) => rustix::io::fcntl_dupfd_cloexec(&shim_fd, 3)
-            .map_err(io::Error::from)
-            .map_err(io("hold on to the shim"))?,
-    };
+    let shim_fd = shim_fd.try_clone().map_err(io("hold on to the shim"))?;
     let shim = Watched::new(shim_id, shim_fd);
-    Ok(LiveRun::new(
-        run,
-        Some(shim),
-        Watched::new(child_id, child_fd),
-    ))
+    let server = hold_server(&run, &shim).map_err(io("hold on to the server"))?;
+    Ok(LiveRun::new(run, Some(shim), server))
+}
+
+/// Holds on to the server; the shim stands in for one that ended and was reaped already.
+fn hold_server(run: &RunFile, shim: &Watched) -> io::Result<Watched> {
+    let id = ProcessId::from(run.child);
+    match os::open_pidfd(id.pid) {
+        Ok(fd) if os::identity(id.pid).is_ok_and(|found| found == id) => Ok(Watched::new(id, fd)),
+        Ok(_) => Watched::ended(id, shim),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Watched::ended(id, shim),
+        Err(error) => Err(error),
+    }
 }
 
 /// Reads one line with a deadline; an early end of the pipe ends the line.
@@ -258,22 +350,21 @@ fn read_report(child: &mut Child) -> Result<Vec<u8>, LaunchError> {
 }
 
 /// The shim ended without a report: what it wrote on stderr has to explain it.
-fn mute(paths: &RunPaths, child: &mut Child) -> LaunchError {
+fn mute(paths: &RunPaths, child: &mut Child, shim_fd: &OwnedFd) -> LaunchError {
+    // Its pipe closes a little before its exit code is there.
+    let ended = os::readable_within(shim_fd, PATIENCE);
+    let code = ended
+        .then(|| child.try_wait().ok().flatten()?.code())
+        .flatten();
+    if code == Some(i32::from(WRONG_PROTOCOL)) {
+        return LaunchError::Protocol;
+    }
     let words = fs::read_to_string(paths.shim_err()).unwrap_or_default();
-    let last = words
-        .lines()
-        .rev()
-        .find(|line| !line.trim().is_empty())
-        .unwrap_or("without a word");
-    let code = child
-        .try_wait()
-        .ok()
-        .flatten()
-        .and_then(|status| status.code());
-    let message = if code == Some(i32::from(WRONG_PROTOCOL)) {
-        "it speaks another protocol; reinstall llama-orch so that both programs match".to_owned()
-    } else {
-        format!("it ended: {last}")
+    let last = words.lines().rev().find(|line| !line.trim().is_empty());
+    let message = match (last, code) {
+        (Some(last), _) => format!("it ended: {last}"),
+        (None, Some(code)) => format!("it ended without a word, with code {code}"),
+        (None, None) => "it ended without a word".to_owned(),
     };
     LaunchError::Shim { message }
 }

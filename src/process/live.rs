@@ -10,6 +10,7 @@ use rustix::process::{Signal, WaitId, WaitIdOptions, waitid};
 
 use super::os;
 use super::runfiles::RunFile;
+use crate::domain::exit::ExitStatus;
 use crate::domain::run::{ProcessId, StopMode};
 
 /// A proven process and the descriptor that holds on to it.
@@ -17,6 +18,16 @@ use crate::domain::run::{ProcessId, StopMode};
 pub struct Watched {
     pub id: ProcessId,
     fd: OwnedFd,
+    behind: Behind,
+}
+
+/// Whose descriptor a [`Watched`] has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Behind {
+    Itself,
+    /// The process had ended before it could be held; its shim, which is recording that, is held
+    /// instead. Whatever is asked or told of this descriptor would be about the shim.
+    ItsShim,
 }
 
 /// Read ends of the server's log pipes, never read: while somebody holds them, a killed shim
@@ -39,25 +50,56 @@ pub struct LiveRun {
 impl Watched {
     #[must_use]
     pub(super) fn new(id: ProcessId, fd: OwnedFd) -> Self {
-        Self { id, fd }
+        Self {
+            id,
+            fd,
+            behind: Behind::Itself,
+        }
+    }
+
+    /// Holds on to the shim of a process that ended before it could be held itself.
+    pub(super) fn ended(id: ProcessId, shim: &Self) -> io::Result<Self> {
+        Ok(Self {
+            id,
+            fd: shim.fd.try_clone()?,
+            behind: Behind::ItsShim,
+        })
     }
 
     /// Returns whether the process still runs.
     #[must_use]
     pub fn is_alive(&self) -> bool {
-        os::is_alive(&self.fd)
+        self.behind == Behind::Itself && os::is_alive(&self.fd)
     }
 
     pub(super) fn signal(&self, signal: Signal) -> io::Result<()> {
-        os::signal(&self.fd, signal)
+        match self.behind {
+            Behind::Itself => os::signal(&self.fd, signal),
+            Behind::ItsShim => Err(io::Error::from(io::ErrorKind::NotFound)),
+        }
     }
 
     /// Reaps the process if it is our child and has ended.
     pub(super) fn reap(&self) -> Option<rustix::process::WaitIdStatus> {
+        if self.behind == Behind::ItsShim {
+            return None;
+        }
         let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
         waitid(WaitId::PidFd(self.fd.as_fd()), options)
             .ok()
             .flatten()
+    }
+
+    /// Returns how the process ended, as far as the kernel tells us; reaps it if it is our child.
+    pub(super) fn exit_status(&self) -> Option<ExitStatus> {
+        if let Some(status) = self.reap() {
+            let code = status.exit_status().map(ExitStatus::Code);
+            return code.or_else(|| status.terminating_signal().map(ExitStatus::Signal));
+        }
+        match self.behind {
+            Behind::Itself => os::exit_of_stranger(self.id, &self.fd),
+            Behind::ItsShim => os::exit_of_zombie(self.id),
+        }
     }
 }
 
@@ -69,10 +111,10 @@ impl AsFd for Watched {
 
 impl Spares {
     /// Opens the read ends through the server's own descriptors.
-    pub(super) fn open(child: i32) -> io::Result<Self> {
+    pub(super) fn open(child: ProcessId) -> io::Result<Self> {
         let open = |number: u8| -> io::Result<OwnedFd> {
             let flags = OFlags::NONBLOCK.bits().cast_signed();
-            let path = format!("/proc/{child}/fd/{number}");
+            let path = format!("/proc/{}/fd/{number}", child.pid);
             let file = std::fs::OpenOptions::new()
                 .read(true)
                 .custom_flags(flags)
@@ -83,17 +125,23 @@ impl Spares {
                 Err(io::Error::other("the server's output is no pipe"))
             }
         };
-        Ok(Self {
+        let spares = Self {
             stdout: open(1)?,
             stderr: open(2)?,
-        })
+        };
+        // Still the same process, if only its zombie: then what was opened before was its own.
+        if os::identity(child.pid)? == child {
+            Ok(spares)
+        } else {
+            Err(io::Error::from(io::ErrorKind::NotFound))
+        }
     }
 }
 
 impl LiveRun {
     pub(super) fn new(run: RunFile, shim: Option<Watched>, child: Watched) -> Self {
         // Without spares a killed shim costs what is in the pipes; the run itself goes on.
-        let spares = Spares::open(child.id.pid).ok();
+        let spares = Spares::open(child.id).ok();
         Self {
             run,
             shim,
@@ -135,6 +183,18 @@ impl LiveRun {
             (Some(shim), StopMode::Kill) => shim.signal(Signal::USR2),
             (None, StopMode::Gentle) => self.child.signal(Signal::TERM),
             (None, StopMode::Kill) => self.child.signal(Signal::KILL),
+        }
+    }
+
+    /// Tells the shim to begin new log files now.
+    ///
+    /// # Errors
+    ///
+    /// Returns `NotFound` when there is no shim any more.
+    pub fn rotate(&self) -> io::Result<()> {
+        match &self.shim {
+            Some(shim) => shim.signal(Signal::USR1),
+            None => Err(io::Error::from(io::ErrorKind::NotFound)),
         }
     }
 

@@ -11,4 +11,5 @@ pub mod ports;
 pub mod program;
 pub mod runfiles;
 pub mod shim;
+pub mod tree;
 pub mod watch;

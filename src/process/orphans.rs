@@ -2,9 +2,10 @@
 
 use std::fs;
 use std::io;
+use std::os::fd::AsFd as _;
 use std::time::Duration;
 
-use rustix::process::Signal;
+use rustix::process::{Signal, WaitId, WaitIdOptions, waitid};
 
 use super::argv;
 use super::os;
@@ -39,7 +40,7 @@ pub struct Scan {
 /// Returns an error when `/proc` cannot be read.
 pub fn scan(is_claimed: impl Fn(&str) -> bool) -> io::Result<Scan> {
     let mut scan = Scan::default();
-    for pid in os::all_pids()? {
+    for pid in others()? {
         match os::environment_variable(pid, TOKEN_VARIABLE) {
             Ok(Some(token)) if !is_claimed(&token) => {
                 if let Ok(orphan) = describe(pid, token) {
@@ -54,6 +55,52 @@ pub fn scan(is_claimed: impl Fn(&str) -> bool) -> io::Result<Scan> {
     }
     scan.orphans.sort_by_key(|orphan| orphan.process.pid);
     Ok(scan)
+}
+
+/// All pids but ours: an agent that a server started may well run this program, token and all.
+fn others() -> io::Result<Vec<i32>> {
+    let own = std::process::id().cast_signed();
+    let mut pids = os::all_pids()?;
+    pids.retain(|pid| *pid != own);
+    Ok(pids)
+}
+
+/// Children of killed shims that came to us, the subreaper, and that nobody else will reap.
+///
+/// A zombie is reaped at the second look that finds it: one that we started ourselves is gone by
+/// then, reaped by whoever waits for it, and its exit code is never stolen.
+#[derive(Debug, Default)]
+pub struct Inherited {
+    seen: Vec<ProcessId>,
+}
+
+impl Inherited {
+    /// Reaps the ended children seen at the last look too, except `known` ones. Returns them.
+    pub fn reap(&mut self, known: &[ProcessId]) -> Vec<ProcessId> {
+        let ended: Vec<ProcessId> = os::own_children()
+            .into_iter()
+            .filter(|pid| os::stat(*pid).is_ok_and(|stat| stat.state == 'Z'))
+            .filter_map(|pid| os::identity(pid).ok())
+            .filter(|process| !known.contains(process))
+            .collect();
+        let (old, new): (Vec<_>, Vec<_>) = ended
+            .into_iter()
+            .partition(|process| self.seen.contains(process));
+        self.seen = new;
+        old.into_iter().filter(|process| reaped(*process)).collect()
+    }
+}
+
+fn reaped(process: ProcessId) -> bool {
+    // Opened first and compared then, so that it cannot be a child that took over the number.
+    let Ok(pidfd) = os::open_pidfd(process.pid) else {
+        return false;
+    };
+    if os::identity(process.pid).ok() != Some(process) {
+        return false;
+    }
+    let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
+    matches!(waitid(WaitId::PidFd(pidfd.as_fd()), options), Ok(Some(_)))
 }
 
 fn describe(pid: i32, token: String) -> io::Result<Orphan> {
@@ -76,17 +123,26 @@ fn describe(pid: i32, token: String) -> io::Result<Orphan> {
     })
 }
 
-/// Stops every process that carries the orphan's token, each proven before it is signalled.
+/// Stops every process that carries the orphan's token; see [`stop_token`].
+///
+/// # Errors
+///
+/// Returns the errors of [`stop_token`].
+pub fn stop(orphan: &Orphan, mode: StopMode, grace: Duration) -> io::Result<usize> {
+    stop_token(&orphan.token, mode, grace)
+}
+
+/// Stops every process that carries a token, each proven before it is signalled, ourselves never.
 /// Gentle gives them `grace` between SIGTERM and SIGKILL. Returns how many were signalled.
 ///
 /// # Errors
 ///
 /// Returns an error when `/proc` cannot be read, or when something survived SIGKILL for as long as
 /// the grace period.
-pub fn stop(orphan: &Orphan, mode: StopMode, grace: Duration) -> io::Result<usize> {
+pub fn stop_token(token: &str, mode: StopMode, grace: Duration) -> io::Result<usize> {
     let find = || -> io::Result<Vec<_>> {
-        let carries = |pid| matches!(os::environment_variable(pid, TOKEN_VARIABLE), Ok(Some(token)) if token == orphan.token);
-        let pids = os::all_pids()?.into_iter().filter(|pid| carries(*pid));
+        let carries = |pid| matches!(os::environment_variable(pid, TOKEN_VARIABLE), Ok(Some(found)) if found == token);
+        let pids = others()?.into_iter().filter(|pid| carries(*pid));
         // Read again behind the descriptor: then it is surely the process that was meant.
         let pidfds = pids.filter_map(|pid| Some((pid, os::open_pidfd(pid).ok()?)));
         Ok(pidfds
@@ -157,5 +213,39 @@ mod tests {
         stop(&found[0], StopMode::Kill, Duration::from_secs(5)).expect("stop");
         child.wait().expect("reap");
         assert!(ours(scan(|_| false).expect("scan")).is_empty());
+    }
+
+    #[test]
+    fn a_zombie_is_reaped_at_the_second_look_and_never_a_known_one() {
+        let script = ["-c", "exit 7"];
+        let mut forgotten = Command::new("/bin/sh")
+            .args(script)
+            .spawn()
+            .expect("sh runs");
+        let mut known = Command::new("/bin/sh")
+            .args(script)
+            .spawn()
+            .expect("sh runs");
+        let id = |child: &std::process::Child| {
+            let pid = child.id().cast_signed();
+            let pidfd = os::open_pidfd(pid).expect("a pidfd");
+            assert!(os::readable_within(&pidfd, Duration::from_secs(10)));
+            os::identity(pid).expect("unreaped")
+        };
+        let (gone, kept) = (id(&forgotten), id(&known));
+        // Children of other tests, which wait for them elsewhere, must stay out of it.
+        let others: Vec<ProcessId> = os::own_children()
+            .into_iter()
+            .filter_map(|pid| os::identity(pid).ok())
+            .filter(|process| *process != gone)
+            .collect();
+        assert!(others.contains(&kept));
+        let mut inherited = Inherited { seen: Vec::new() };
+        assert!(!inherited.reap(&others).contains(&gone));
+        inherited.seen.retain(|process| *process == gone);
+        assert_eq!(inherited.reap(&others), [gone]);
+        assert!(os::exit_of_zombie(gone).is_none());
+        assert!(forgotten.wait().is_err(), "reaped already");
+        assert_eq!(known.wait().expect("reap").code(), Some(7));
     }
 }

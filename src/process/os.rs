@@ -205,13 +205,19 @@ pub fn exit_of_reaped(pidfd: impl AsFd) -> Option<ExitStatus> {
 /// of a reaped one.
 #[must_use]
 pub fn exit_of_stranger(process: ProcessId, pidfd: impl AsFd) -> Option<ExitStatus> {
-    if let Ok(stat) = stat(process.pid)
-        && stat.start_ticks == process.start_ticks
-        && stat.state == 'Z'
-    {
-        return Some(ExitStatus::from_wait_word(stat.exit_word));
-    }
-    exit_of_reaped(pidfd)
+    exit_of_zombie(process).or_else(|| exit_of_reaped(pidfd))
+}
+
+/// Returns how an ended process that nobody reaped yet has ended.
+#[must_use]
+pub fn exit_of_zombie(process: ProcessId) -> Option<ExitStatus> {
+    let owner = fs::metadata(format!("/proc/{}", process.pid)).ok()?.uid();
+    let stat = stat(process.pid).ok()?;
+    let is_its_zombie = stat.start_ticks == process.start_ticks && stat.state == 'Z';
+    // Strangers are shown 0, which must not be taken for a clean exit.
+    let user = rustix::process::geteuid();
+    let may_know = user.is_root() || user.as_raw() == owner;
+    (is_its_zombie && may_know).then(|| ExitStatus::from_wait_word(stat.exit_word))
 }
 
 #[cfg(test)]

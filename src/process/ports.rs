@@ -4,10 +4,13 @@ use std::fmt;
 use std::fs;
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener, ToSocketAddrs as _};
-use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
+
 use super::os;
+use crate::domain::run::ProcessId;
 
 /// The range that `port = "auto"` is taken from: below the ephemeral ports, above the well-known.
 const AUTO_RANGE: std::ops::Range<u16> = 18_080..28_080;
@@ -18,7 +21,7 @@ const AUTO_TRIES: u16 = 512;
 /// A process that listens on a port.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PortHolder {
-    pub pid: i32,
+    pub process: ProcessId,
     pub executable: String,
 }
 
@@ -51,7 +54,7 @@ fn held_by(holder: Option<&PortHolder>) -> String {
 
 impl fmt::Display for PortHolder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "pid {} ({})", self.pid, self.executable)
+        write!(f, "pid {} ({})", self.process.pid, self.executable)
     }
 }
 
@@ -64,7 +67,7 @@ impl fmt::Display for PortHolder {
 pub fn check_free(host: &str, port: u16) -> Result<(), PortError> {
     for host in host.split(',').map(str::trim) {
         if host.ends_with(".sock") {
-            if UnixStream::connect(host).is_ok() {
+            if somebody_listens(host) {
                 return Err(PortError::SocketTaken {
                     path: host.to_owned(),
                 });
@@ -126,22 +129,47 @@ fn bind(host: &str, port: u16) -> io::Result<()> {
     }
 }
 
-/// Finds the process that listens on a TCP port, if we may see it.
+/// Asks without ever waiting: a wedged server with a full queue would make us wait for good.
+fn somebody_listens(path: &str) -> bool {
+    let Ok(address) = SocketAddrUnix::new(path) else {
+        return false; // too long to be bound, which the server itself will say
+    };
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let Ok(socket) = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None) else {
+        return false;
+    };
+    // AGAIN: somebody listens and has more callers waiting than it takes.
+    matches!(connect(&socket, &address), Ok(()) | Err(Errno::AGAIN))
+}
+
+/// Finds a process that listens on a TCP port, if we may see one.
 #[must_use]
 pub fn holder_of(port: u16) -> Option<PortHolder> {
-    let inodes = listening_inodes(port);
-    if inodes.is_empty() {
-        return None;
-    }
-    let pid = os::all_pids()
-        .ok()?
+    // The one that has it longest: workers inherit the socket of the process that opened it.
+    let process = listener_pids(port)
         .into_iter()
-        .find(|pid| holds_any(*pid, &inodes))?;
-    let executable = fs::read_link(format!("/proc/{pid}/exe"))
+        .filter_map(|pid| os::identity(pid).ok())
+        .min_by_key(|process| (process.start_ticks, process.pid))?;
+    let executable = fs::read_link(format!("/proc/{}/exe", process.pid))
         .unwrap_or_else(|_| PathBuf::from("?"))
         .display()
         .to_string();
-    Some(PortHolder { pid, executable })
+    Some(PortHolder {
+        process,
+        executable,
+    })
+}
+
+/// Lists the processes that hold a listening socket of a TCP port, as far as we may see them.
+#[must_use]
+pub fn listener_pids(port: u16) -> Vec<i32> {
+    let inodes = listening_inodes(port);
+    if inodes.is_empty() {
+        return Vec::new();
+    }
+    let mut pids = os::all_pids().unwrap_or_default();
+    pids.retain(|pid| holds_any(*pid, &inodes));
+    pids
 }
 
 fn listening_inodes(port: u16) -> Vec<String> {
@@ -202,7 +230,9 @@ mod tests {
             else {
                 unreachable!("our own process is always visible: {error}");
             };
-            assert_eq!(holder.pid, std::process::id().cast_signed());
+            let own = std::process::id().cast_signed();
+            assert_eq!(holder.process, os::identity(own).expect("we live"));
+            assert!(listener_pids(port).contains(&own));
             drop(listener);
             // A process that another test is just starting may hold a copy until its exec.
             let deadline = Instant::now() + Duration::from_secs(10);
@@ -211,6 +241,78 @@ mod tests {
                 std::thread::yield_now();
             }
         }
+    }
+
+    #[test]
+    fn a_listener_on_any_address_takes_the_port_of_each() {
+        let listener = TcpListener::bind("0.0.0.0:0").expect("listen");
+        let port = listener.local_addr().expect("an address").port();
+        for host in [
+            "127.0.0.1",
+            "0.0.0.0",
+            "localhost",
+            "127.0.0.1,/nowhere/a.sock",
+        ] {
+            let found = check_free(host, port);
+            assert!(
+                matches!(found, Err(PortError::Taken { .. })),
+                "{host}: {found:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_port_whose_last_connection_waits_to_die_is_free() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("listen");
+        let address = listener.local_addr().expect("an address");
+        let client = std::net::TcpStream::connect(address).expect("connect");
+        let (server, _) = listener.accept().expect("accept");
+        // The side that closes first keeps the port in TIME_WAIT.
+        drop((server, listener));
+        drop(client);
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while check_free("127.0.0.1", address.port()).is_err() {
+            assert!(Instant::now() < deadline, "{address} is not free again");
+            std::thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn an_address_that_is_not_ours_is_refused_with_its_cause() {
+        let found = check_free("192.0.2.1", 18_080);
+        assert!(matches!(found, Err(PortError::Refused { .. })), "{found:?}");
+    }
+
+    #[test]
+    fn a_unix_socket_is_taken_while_somebody_listens_even_with_a_full_queue() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("a.sock");
+        let host = path.to_str().expect("plain text");
+        assert!(check_free(host, 0).is_ok());
+        let address = SocketAddrUnix::new(&path).expect("an address");
+        let flags = SocketFlags::CLOEXEC;
+        let listener =
+            socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None).expect("a socket");
+        rustix::net::bind(&listener, &address).expect("bind");
+        rustix::net::listen(&listener, 0).expect("listen");
+        // The first question fills a queue of one; the next ones must not wait for its end.
+        let callers: Vec<_> = (0..3)
+            .filter_map(|_| nonblocking_caller(&address))
+            .collect();
+        assert!(!callers.is_empty());
+        assert!(matches!(
+            check_free(host, 0),
+            Err(PortError::SocketTaken { .. })
+        ));
+        drop(listener);
+        assert!(check_free(host, 0).is_ok(), "only its file is left");
+    }
+
+    fn nonblocking_caller(address: &SocketAddrUnix) -> Option<std::os::fd::OwnedFd> {
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None).ok()?;
+        connect(&socket, address).ok()?;
+        Some(socket)
     }
 
     #[test]

@@ -43,7 +43,7 @@ pub fn resolve(binary: &Binary) -> Result<Program, ProgramError> {
         Binary::Simulated => {
             let path = env::current_exe().map_err(ProgramError::Own)?;
             Ok(Program {
-                path,
+                path: replaced(path),
                 prefix: vec!["sim".to_owned()],
             })
         }
@@ -67,6 +67,15 @@ pub fn resolve(binary: &Binary) -> Result<Program, ProgramError> {
                 }),
             }
         }
+    }
+}
+
+/// The kernel marks a program whose file an upgrade replaced; the new file does as well.
+fn replaced(path: PathBuf) -> PathBuf {
+    let text = path.to_string_lossy();
+    match text.strip_suffix(" (deleted)").map(PathBuf::from) {
+        Some(successor) if !path.exists() && successor.exists() => successor,
+        Some(_) | None => path,
     }
 }
 
@@ -112,5 +121,17 @@ mod tests {
             Err(ProgramError::NotInPath { .. })
         ));
         assert!(resolve(&Binary::InPath("sh".to_owned())).is_ok());
+    }
+
+    #[test]
+    fn a_replaced_program_is_found_under_its_name() {
+        let rows = [
+            ("/bin/sh (deleted)", "/bin/sh"),
+            ("/nonexistent/a (deleted)", "/nonexistent/a (deleted)"),
+            ("/bin/sh", "/bin/sh"),
+        ];
+        for (told, expected) in rows {
+            assert_eq!(replaced(PathBuf::from(told)), PathBuf::from(expected));
+        }
     }
 }

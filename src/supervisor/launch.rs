@@ -190,9 +190,10 @@ impl From<LaunchError> for LaunchFailed {
             LaunchError::Busy => Failure::Busy,
             LaunchError::Exec { .. } => Failure::ExecutableNotFound,
             LaunchError::Resources { .. } => Failure::Resources,
-            LaunchError::Shim { .. } | LaunchError::Deadline | LaunchError::Io { .. } => {
-                Failure::Other
-            }
+            LaunchError::Shim { .. }
+            | LaunchError::Protocol
+            | LaunchError::Deadline
+            | LaunchError::Io { .. } => Failure::Other,
         };
         failed(failure, &error)
     }
