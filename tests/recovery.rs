@@ -311,7 +311,9 @@ fn random_kills_under_a_flood_lose_double_and_tear_nothing() {
         }
         home.ok(&["daemon", "start"]);
         let row = home.wait_for("a", "failed", |row| row["status"] == "failed");
-        assert_eq!(row["exit"]["code"], 9, "{what}: {row}");
+        // A server that ends while owner and shim are both dead has no witness; it is never guessed.
+        let unwitnessed = matches!(victim, Victim::Both) && row["exit"].is_null();
+        assert!(row["exit"]["code"] == 9 || unwitnessed, "{what}: {row}");
         let gap = match victim {
             Victim::Owner | Victim::Shim => Gap::None,
             Victim::Both => Gap::One,
@@ -321,7 +323,7 @@ fn random_kills_under_a_flood_lose_double_and_tear_nothing() {
             assert_eq!(lines, 60_000, "{what}");
         }
         let exit: Option<ExitFile> = runfiles::read(&home.run_paths("a").exit()).unwrap();
-        assert!(exit.is_some(), "{what}");
+        assert!(exit.is_some() || unwitnessed, "{what}");
         home.ok(&["daemon", "stop"]);
     }
 }
