@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::exit::{CliError, Exit};
 use super::output::Output;
 use super::{logs, ps, select};
-use crate::api::wire::{EventBody, InstanceBody};
+use crate::api::wire::{EventBody, InstanceBody, rfc3339};
 use crate::config::home::Home;
 use crate::config::load::{self, ConfigSet};
 use crate::config::{drift, render, secrets};
@@ -17,7 +17,7 @@ use crate::store::{EventFilter, Reader};
 use crate::supervisor::wall_clock;
 
 /// Events shown at the end.
-const EVENTS: usize = 10;
+const EVENTS: u32 = 10;
 
 /// What `describe --json` prints.
 #[derive(Debug, Serialize)]
@@ -159,8 +159,8 @@ fn environment(file: &SpecFile, spec: Option<&InstanceSpec>) -> BTreeMap<String,
 fn events(home: &Home, name: &InstanceName) -> Vec<EventBody> {
     let filter = EventFilter {
         instance: Some(name.clone()),
-        since: None,
-        limit: EVENTS,
+        limit: Some(EVENTS),
+        ..EventFilter::default()
     };
     Reader::open(&home.database())
         .ok()
@@ -168,7 +168,14 @@ fn events(home: &Home, name: &InstanceName) -> Vec<EventBody> {
         .and_then(|reader| reader.events(&filter).ok())
         .unwrap_or_default()
         .iter()
-        .map(EventBody::from)
+        .map(|event| EventBody {
+            id: event.id,
+            ts: rfc3339(event.at),
+            instance: event.instance.clone(),
+            level: event.level.to_string(),
+            event_type: event.kind.clone(),
+            message: event.message.clone(),
+        })
         .collect()
 }
 

@@ -8,7 +8,7 @@ use crate::domain::instance::InstanceName;
 use crate::domain::lifecycle::{Desired, Failure, Status};
 use crate::process::adopt::{self, Adoption};
 use crate::process::runfiles::{self, RunPaths, SpecFile};
-use crate::store::{Reader, RuntimeView};
+use crate::store::{Reader, RuntimeRow};
 use crate::supervisor::state::{Fleet, Phase};
 use crate::supervisor::{configs, launch};
 
@@ -24,19 +24,23 @@ pub(super) fn picture_of(home: &Home, set: &ConfigSet) -> FleetSnapshot {
     let stored = Reader::open(&home.database())
         .ok()
         .flatten()
-        .and_then(|reader| reader.instances().ok())
+        .and_then(|reader| reader.load().ok())
         .unwrap_or_default();
     let mut fleet = Fleet::new(1);
     for (name, config) in configs::of_set(set) {
         let instance = fleet.instances.entry(name.clone()).or_default();
         instance.config = config;
-        let stored = stored.get(&name);
-        if let Some(view) = stored {
-            instance.desired = view.desired;
-            instance.restarts = view.restarts;
-            instance.last_exit = view.last_exit;
-        }
-        let (phase, exit) = phase_of(home, &name, stored);
+        let row = stored.runtime.get(&name);
+        let desired = stored
+            .desired
+            .get(&name)
+            .copied()
+            .unwrap_or(Desired::Stopped);
+        instance.desired = desired;
+        instance.restarts = row.map_or(0, |row| row.restart_attempts);
+        let last_end = stored.last_runs.get(&name).and_then(|run| run.end.as_ref());
+        instance.last_exit = last_end.and_then(|end| end.status);
+        let (phase, exit) = phase_of(home, &name, row, desired);
         instance.phase = phase;
         if let Some(exit) = exit {
             instance.last_exit = exit.status;
@@ -48,7 +52,8 @@ pub(super) fn picture_of(home: &Home, set: &ConfigSet) -> FleetSnapshot {
 fn phase_of(
     home: &Home,
     name: &InstanceName,
-    stored: Option<&RuntimeView>,
+    stored: Option<&RuntimeRow>,
+    desired: Desired,
 ) -> (Phase, Option<RunExit>) {
     let paths = RunPaths::new(home.runs_dir(name));
     match adopt::inspect(&paths) {
@@ -63,7 +68,7 @@ fn phase_of(
         }
         Adoption::Ended(_, exit) => {
             let exit = RunExit::from(exit);
-            let wanted = stored.is_some_and(|view| view.desired == Desired::Running);
+            let wanted = desired == Desired::Running;
             let phase = match (exit.status, exit.requested || !wanted) {
                 (Some(status), false) => failed(&status.to_string()),
                 (_, _) => told(stored),
@@ -81,7 +86,7 @@ fn phase_of(
 }
 
 /// What the last owner said of an instance that does not run.
-fn told(stored: Option<&RuntimeView>) -> Phase {
+fn told(stored: Option<&RuntimeRow>) -> Phase {
     match stored {
         Some(view) if view.status == Status::Failed => {
             failed(view.last_error.as_deref().unwrap_or("it had failed"))

@@ -1,190 +1,195 @@
-//! Reading without an owner, and at an owner's start.
+//! Reads the database without owning it, changing nothing.
 
-use std::collections::BTreeMap;
-use std::path::Path;
+use std::collections::HashMap;
+use std::fmt::Write as _;
+use std::fs;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rusqlite::backup::Backup;
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
-use super::StoreError;
-use crate::domain::event::{Event, EventType, Level};
-use crate::domain::exit::ExitStatus;
+use super::error::StoreError;
+use super::files;
+use super::rows::{EventFilter, RunRow, RuntimeRow, Stored, StoredEvent};
+use super::{queries, schema};
 use crate::domain::instance::InstanceName;
-use crate::domain::lifecycle::{Desired, Health, Status};
+use crate::domain::lifecycle::Desired;
 
-/// A reader waits this long for a writer.
-const BUSY: Duration = Duration::from_secs(1);
+/// A reader meets a lock only while an owner starts or closes.
+const PATIENCE: Duration = Duration::from_millis(500);
 
-/// A read-only connection.
+/// A read-only view of the database; an owner may write at the same time.
+///
+/// A database of an older version, the predecessor's too, is migrated in memory only.
 #[derive(Debug)]
 pub struct Reader {
     connection: Connection,
-}
-
-/// What is stored of one instance.
-#[derive(Clone, Debug, PartialEq)]
-pub struct RuntimeView {
-    pub desired: Desired,
-    pub status: Status,
-    pub health: Health,
-    pub seen_at: Option<f64>,
-    pub restarts: u32,
-    pub last_exit: Option<ExitStatus>,
-    pub last_error: Option<String>,
-}
-
-/// Which events are wanted.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct EventFilter {
-    pub instance: Option<InstanceName>,
-    pub since: Option<f64>,
-    pub limit: usize,
+    path: PathBuf,
 }
 
 impl Reader {
-    /// Opens the database for reading; `None` when there is none or it is not of our version.
+    /// Opens the database for reading; `None` when there is none yet.
     ///
     /// # Errors
     ///
-    /// Returns an error when it is there and cannot be read.
+    /// Returns an error when the file is damaged or cannot be read.
     pub fn open(path: &Path) -> Result<Option<Self>, StoreError> {
-        let fail = |source| StoreError::Read {
+        if !fs::metadata(path).is_ok_and(|metadata| metadata.len() > 0) {
+            return Ok(None);
+        }
+        let failed = |source| StoreError::Sqlite {
+            during: "read",
             path: path.to_owned(),
             source,
         };
-        if !path.exists() {
-            return Ok(None);
-        }
-        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let opened = Connection::open_with_flags(path, flags).and_then(ready);
-        let connection = match opened {
-            Ok(connection) => connection,
-            // The folder may be read-only: then nobody writes, and no lock is needed.
-            Err(error) if is_closed_folder(&error) => {
-                let uri = format!("file:{}?immutable=1", escaped(path));
-                let flags = flags | OpenFlags::SQLITE_OPEN_URI;
-                Connection::open_with_flags(uri, flags)
-                    .and_then(ready)
-                    .map_err(fail)?
-            }
-            Err(error) => return Err(fail(error)),
+        let connection = match connect(path, Access::Shared) {
+            Err(error) if has_no_place_for_index(&error) => connect(path, Access::Alone)
+                .or_else(|_| connect(path, Access::Immutable))
+                .map_err(|_| failed(error))?,
+            other => other.map_err(failed)?,
         };
-        let version: u32 = connection
-            .pragma_query_value(None, "user_version", |row| row.get(0))
-            .map_err(fail)?;
-        Ok((version > 0).then_some(Self { connection }))
+        let version = schema::version(&connection).map_err(failed)?;
+        let connection = if version < schema::KNOWN {
+            migrated_in_memory(&connection).map_err(failed)?
+        } else {
+            connection
+        };
+        Ok(Some(Self {
+            connection,
+            path: path.to_owned(),
+        }))
     }
 
-    /// Returns what is stored of every instance.
+    /// Returns everything an owner loads at its start.
     ///
     /// # Errors
     ///
-    /// Returns SQLite's answer.
-    pub fn instances(&self) -> rusqlite::Result<BTreeMap<InstanceName, RuntimeView>> {
-        let mut query = self.connection.prepare(
-            "SELECT i.name, i.desired_state, r.status, r.health, r.last_seen_at,
-                 r.restart_attempts, r.last_error, last.exit_code, last.exit_signal
-             FROM instances AS i
-             LEFT JOIN runtime AS r ON r.name = i.name
-             LEFT JOIN runs AS last ON last.run_id = (
-                 SELECT run_id FROM runs WHERE instance_name = i.name AND ended_at IS NOT NULL
-                 ORDER BY started_at DESC LIMIT 1)",
-        )?;
-        let rows = query.query_map([], |row| {
-            let word = |index: usize| row.get::<_, Option<String>>(index);
-            let code: Option<i32> = row.get(7)?;
-            let signal: Option<i32> = row.get(8)?;
-            let view = RuntimeView {
-                desired: word(1)?
-                    .and_then(|word| Desired::parse(&word))
-                    .unwrap_or(Desired::Stopped),
-                status: word(2)?
-                    .and_then(|word| Status::parse(&word))
-                    .unwrap_or(Status::Stopped),
-                health: word(3)?
-                    .and_then(|word| Health::parse(&word))
-                    .unwrap_or(Health::Unknown),
-                seen_at: row.get(4)?,
-                restarts: row.get::<_, Option<u32>>(5)?.unwrap_or(0),
-                last_error: row.get(6)?,
-                last_exit: code
-                    .map(ExitStatus::Code)
-                    .or(signal.map(ExitStatus::Signal)),
-            };
-            Ok((row.get::<_, String>(0)?, view))
-        })?;
-        let mut instances = BTreeMap::new();
-        for row in rows {
-            let (name, view) = row?;
-            if let Ok(name) = InstanceName::parse(&name) {
-                instances.insert(name, view);
-            }
-        }
-        Ok(instances)
+    /// Returns an error when the file is damaged or cannot be read, as all questions here do.
+    pub fn load(&self) -> Result<Stored, StoreError> {
+        self.ask(queries::load)
     }
 
-    /// Returns the ids of all runs whose end is stored.
+    /// Returns what the user wants, for instances somebody has said something about.
     ///
     /// # Errors
     ///
-    /// Returns SQLite's answer.
-    pub fn ended_runs(&self) -> rusqlite::Result<Vec<String>> {
-        let mut query = self
-            .connection
-            .prepare("SELECT run_id FROM runs WHERE ended_at IS NOT NULL")?;
-        query.query_map([], |row| row.get(0))?.collect()
+    /// See [`Self::load`].
+    pub fn desired_all(&self) -> Result<HashMap<InstanceName, Desired>, StoreError> {
+        self.ask(queries::desired)
     }
 
-    /// Returns the newest events that pass the filter, oldest first.
+    /// Returns the last known state of every instance.
     ///
     /// # Errors
     ///
-    /// Returns SQLite's answer.
-    pub fn events(&self, filter: &EventFilter) -> rusqlite::Result<Vec<Event>> {
-        let mut query = self.connection.prepare(
-            "SELECT id, ts, instance_name, level, event_type, message FROM events
-             WHERE (?1 IS NULL OR instance_name = ?1) AND (?2 IS NULL OR ts >= ?2)
-             ORDER BY id DESC LIMIT ?3",
-        )?;
-        let name = filter.instance.as_ref().map(InstanceName::as_str);
-        let limit = i64::try_from(filter.limit).unwrap_or(i64::MAX);
-        let rows = query.query_map((name, filter.since, limit), |row| {
-            let name: Option<String> = row.get(2)?;
-            let (level, kind): (String, String) = (row.get(3)?, row.get(4)?);
-            Ok(Event {
-                id: row.get(0)?,
-                at: row.get(1)?,
-                instance: name.and_then(|name| InstanceName::parse(&name).ok()),
-                level: Level::parse(&level).unwrap_or(Level::Info),
-                // The predecessor's kinds are not all ours.
-                kind: EventType::parse(&kind).unwrap_or(EventType::Reconciled),
-                message: row.get(5)?,
-            })
-        })?;
-        let mut events = rows.collect::<rusqlite::Result<Vec<Event>>>()?;
-        events.reverse();
-        Ok(events)
+    /// See [`Self::load`].
+    pub fn runtime_all(&self) -> Result<HashMap<InstanceName, RuntimeRow>, StoreError> {
+        self.ask(queries::runtime)
+    }
+
+    /// Returns the latest run of every instance.
+    ///
+    /// # Errors
+    ///
+    /// See [`Self::load`].
+    pub fn last_runs(&self) -> Result<HashMap<InstanceName, RunRow>, StoreError> {
+        self.ask(queries::last_runs)
+    }
+
+    /// Returns the runs of one instance, newest first.
+    ///
+    /// # Errors
+    ///
+    /// See [`Self::load`].
+    pub fn runs(&self, name: &InstanceName, limit: u32) -> Result<Vec<RunRow>, StoreError> {
+        self.ask(|connection| queries::runs(connection, name, limit))
+    }
+
+    /// Returns the matching events, oldest first.
+    ///
+    /// # Errors
+    ///
+    /// See [`Self::load`].
+    pub fn events(&self, filter: &EventFilter) -> Result<Vec<StoredEvent>, StoreError> {
+        self.ask(|connection| queries::events(connection, filter))
+    }
+
+    fn ask<T>(
+        &self,
+        question: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, StoreError> {
+        question(&self.connection).map_err(|source| StoreError::Sqlite {
+            during: "read",
+            path: self.path.clone(),
+            source,
+        })
     }
 }
 
-fn ready(connection: Connection) -> rusqlite::Result<Connection> {
-    connection.busy_timeout(BUSY)?;
-    // The first look is what finds out that the log beside the file cannot be used.
-    connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
+/// How a database is opened for reading.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Access {
+    /// Beside an owner, sharing the index of the journal.
+    Shared,
+    /// With the index in our own memory; needs a file that could be written, and no owner.
+    Alone,
+    /// As it is on a disk that cannot be written; a journal left behind is not seen.
+    Immutable,
+}
+
+fn connect(path: &Path, access: Access) -> rusqlite::Result<Connection> {
+    let (rights, parameters) = match access {
+        Access::Shared => (OpenFlags::SQLITE_OPEN_READ_ONLY, "mode=ro"),
+        Access::Alone => (OpenFlags::SQLITE_OPEN_READ_WRITE, "mode=rw"),
+        Access::Immutable => (OpenFlags::SQLITE_OPEN_READ_ONLY, "mode=ro&immutable=1"),
+    };
+    let flags = rights | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
+    let connection = Connection::open_with_flags(uri(path, parameters), flags)?;
+    connection.busy_timeout(PATIENCE)?;
+    if access == Access::Alone {
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+        connection.pragma_update(None, "query_only", true)?;
+        connection.query_row("PRAGMA locking_mode = EXCLUSIVE", [], |_| Ok(()))?;
+    }
+    // Opening is lazy; whether the file can be read shows only now.
+    schema::has_tables(&connection)?;
     Ok(connection)
 }
 
-fn is_closed_folder(error: &rusqlite::Error) -> bool {
+/// A folder that is read-only, or on a full disk, takes no index of the journal.
+fn has_no_place_for_index(error: &rusqlite::Error) -> bool {
     matches!(
         error.sqlite_error_code(),
-        Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly | ErrorCode::PermissionDenied)
+        Some(
+            ErrorCode::CannotOpen
+                | ErrorCode::ReadOnly
+                | ErrorCode::PermissionDenied
+                | ErrorCode::SystemIoFailure
+                | ErrorCode::DiskFull
+        )
     )
 }
 
-/// Escapes what has a meaning in a URI.
-fn escaped(path: &Path) -> String {
-    path.to_string_lossy()
-        .replace('%', "%25")
-        .replace('?', "%3f")
-        .replace('#', "%23")
+fn uri(path: &Path, parameters: &str) -> String {
+    let mut uri = "file:".to_owned();
+    for byte in path.as_os_str().as_bytes() {
+        if byte.is_ascii_alphanumeric() || b"/._-".contains(byte) {
+            uri.push(char::from(*byte));
+        } else {
+            write!(uri, "%{byte:02x}").ok(); // writing to a String cannot fail
+        }
+    }
+    uri.push('?');
+    uri.push_str(parameters);
+    uri
+}
+
+fn migrated_in_memory(file: &Connection) -> rusqlite::Result<Connection> {
+    let mut memory = Connection::open_in_memory()?;
+    Backup::new(file, &mut memory)?.step(-1)?;
+    schema::migrate(&mut memory, files::unix_now())?;
+    Ok(memory)
 }

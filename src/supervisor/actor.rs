@@ -195,8 +195,7 @@ impl Actor {
         for (_, timer) in self.timers.drain() {
             timer.abort();
         }
-        self.recorder.settle().await;
-        self.recorder.close();
+        self.recorder.close().await;
     }
 
     async fn turn(&mut self, batch: &mut Vec<Message>) {
@@ -213,7 +212,9 @@ impl Actor {
             reply.send(answer).ok(); // the client may have hung up
         }
         for reply in settled {
-            self.recorder.settle().await;
+            for event in self.recorder.commit().await {
+                self.events.push(event);
+            }
             reply.send(()).ok(); // the client may have hung up
         }
     }
@@ -508,6 +509,7 @@ impl Actor {
                 run,
                 port,
                 spec,
+                health,
             } => {
                 let token = CancellationToken::new();
                 if let Some(previous) = self.probes.insert(name.clone(), token.clone()) {
@@ -515,7 +517,7 @@ impl Actor {
                 }
                 let sender = self.sender.clone();
                 tokio::spawn(async move {
-                    let probing = probing::run(name, run, port, spec, sender);
+                    let probing = probing::run(name, run, port, spec, health, sender);
                     token.run_until_cancelled(probing).await;
                 });
             }

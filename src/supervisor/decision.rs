@@ -147,6 +147,8 @@ pub enum Effect {
         run: RunId,
         port: Option<u16>,
         spec: Arc<InstanceSpec>,
+        /// What is known of the run so far.
+        health: Health,
     },
     StopProbing {
         name: InstanceName,

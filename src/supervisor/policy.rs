@@ -523,6 +523,7 @@ fn start_probing(instance: &mut Instance, name: &InstanceName, up: &Up, effects:
         run: up.run.clone(),
         port: up.port,
         spec: Arc::clone(spec),
+        health: up.health,
     });
     if let (Some(limit), Health::Unknown | Health::Loading) =
         (spec.healthcheck.start_timeout, up.health)

@@ -26,10 +26,11 @@ pub(super) async fn run(
     run: RunId,
     port: Option<u16>,
     spec: Arc<InstanceSpec>,
+    health: Health,
     sender: mpsc::Sender<Message>,
 ) {
-    let mut reported: Option<(Health, Option<String>)> = None;
-    let mut was_healthy = false;
+    let mut reported: Option<(Health, Option<String>)> = Some((health, None));
+    let mut was_healthy = health == Health::Healthy;
     let mut pause = FIRST_PAUSE;
     loop {
         let verdict = look(&spec, port).await;

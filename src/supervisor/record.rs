@@ -1,26 +1,37 @@
 //! What the supervisor remembers: collected during a turn, committed before it is announced.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
+use tokio::sync::mpsc::UnboundedReceiver;
 use tracing::warn;
 
-use super::state::Fleet;
+use super::actor::wall;
+use super::state::{Fleet, Up};
 use crate::config::home::Home;
-use crate::config::settings::Retention;
+use crate::config::settings;
 use crate::domain::event::{Event, EventType, Level};
-use crate::domain::exit::RunExit;
+use crate::domain::exit::{ExitStatus, RunExit};
 use crate::domain::instance::InstanceName;
 use crate::domain::lifecycle::{Desired, Health, Status};
 use crate::domain::run::RunId;
 use crate::process::live::LiveRun;
 use crate::process::os;
 use crate::store::{
-    Reader, RunRow, RuntimeRow, RuntimeView, Store, StoreError, StoreHealth, Write,
+    DesiredWrite, HealthSample, Notice, Options, Retention, RunEnded, RunStarted, RuntimeRow,
+    Store, StoreError, StoreHealth, Stored, Write,
 };
 
 /// A commit that takes longer is not waited for: the database must not hold the fleet up.
 const COMMIT_TIME: Duration = Duration::from_secs(2);
+
+/// What an earlier owner left of one instance.
+#[derive(Clone, Debug)]
+pub(super) struct History {
+    pub(super) restarts: u32,
+    pub(super) last_exit: Option<ExitStatus>,
+    pub(super) health: Health,
+}
 
 /// What an earlier owner left in the database.
 #[derive(Debug, Default)]
@@ -28,22 +39,39 @@ pub(super) struct Remembered {
     pub(super) desired: BTreeMap<InstanceName, Desired>,
     /// Instances that had given up, with the reason.
     pub(super) failed: Vec<(InstanceName, String)>,
-    pub(super) history: BTreeMap<InstanceName, RuntimeView>,
+    pub(super) history: BTreeMap<InstanceName, History>,
+    /// The database was damaged; what it says of wishes may be old.
+    pub(super) doubtful: bool,
+}
+
+impl Remembered {
+    /// Returns whether a living run is wanted. Only a wish that is surely the last one stops it: a
+    /// lost or damaged database never costs a running instance.
+    pub(super) fn wants_living(&self, name: &InstanceName) -> bool {
+        self.doubtful || self.desired.get(name) != Some(&Desired::Stopped)
+    }
+
+    /// Gives an adopted run the health it was last seen with, until it has been probed.
+    pub(super) fn continued(&self, name: &InstanceName, mut up: Up) -> Up {
+        if let Some(history) = self.history.get(name) {
+            up.health = history.health;
+            up.healthy_since = (history.health == Health::Healthy).then_some(Duration::ZERO);
+        }
+        up
+    }
 }
 
 /// Collects writes and commits them.
 pub(super) struct Recorder {
     store: Store,
-    home: Home,
+    later: UnboundedReceiver<Notice>,
     pending: Vec<Write>,
     events: Vec<Event>,
     next_event_id: i64,
     /// What was last stored of each instance, so that only changes are written.
     stored: HashMap<InstanceName, RuntimeRow>,
-    known: BTreeSet<InstanceName>,
-    ended_runs: BTreeSet<String>,
-    incarnation: u64,
-    was_ok: bool,
+    /// Runs whose end is on record.
+    ended: HashMap<InstanceName, RunId>,
 }
 
 /// How the database is, for `GET /status`.
@@ -56,59 +84,52 @@ impl DatabaseState {
     /// Returns `ok`, or why it cannot be used as it should be.
     #[must_use]
     pub(super) fn describe(&self) -> String {
-        self.store.state().health.to_string()
+        match self.store.health() {
+            StoreHealth::Ok => "ok".to_owned(),
+            StoreHealth::ReadOnly { why } => format!("read-only: {why}"),
+            StoreHealth::Degraded { why, queued, lost } => {
+                format!("degraded: {why} ({queued} changes wait, {lost} lost)")
+            }
+        }
     }
 }
 
 impl Recorder {
     /// Opens the home's database. Blocking.
     pub(super) fn open(home: &Home) -> Result<(Self, Remembered), StoreError> {
-        let opened = Store::open(&home.database())?;
-        let mut remembered = Remembered::default();
-        let mut ended_runs = BTreeSet::new();
-        let mut stored_names = BTreeSet::new();
-        if let Ok(Some(reader)) = Reader::open(&home.database()) {
-            for (name, view) in reader.instances().unwrap_or_default() {
-                if view.status == Status::Failed {
-                    let reason = view.last_error.clone();
-                    let reason = reason.unwrap_or_else(|| "it had failed".to_owned());
-                    remembered.failed.push((name.clone(), reason));
-                }
-                remembered.desired.insert(name.clone(), view.desired);
-                stored_names.insert(name.clone());
-                remembered.history.insert(name, view);
-            }
-            ended_runs = reader
-                .ended_runs()
-                .unwrap_or_default()
-                .into_iter()
-                .collect();
-        }
+        let opened = Store::open(&home.database(), Options::default())?;
+        let stored = opened.stored;
+        let mut remembered = remembered(&stored);
+        let ended = stored
+            .last_runs
+            .iter()
+            .filter(|(_, run)| run.end.is_some())
+            .map(|(name, run)| (name.clone(), run.run.clone()))
+            .collect();
         let mut recorder = Self {
             store: opened.store,
-            home: home.clone(),
+            later: opened.later,
             pending: Vec::new(),
             events: Vec::new(),
-            next_event_id: opened.next_event_id,
+            next_event_id: stored.next_event_id,
             stored: HashMap::new(),
-            known: stored_names,
-            ended_runs,
-            incarnation: 0,
-            was_ok: true,
+            ended,
         };
-        for notice in opened.notices {
-            recorder.tell(
-                Level::Warning,
-                EventType::DatabaseDegraded,
-                notice.to_string(),
-            );
+        for notice in &opened.notices {
+            remembered.doubtful |= matches!(notice, Notice::CorruptMovedAside { .. });
+            recorder.tell(notice);
         }
-        for live in opened.live_pids {
+        for predecessor in stored.predecessors {
             // It carries no token of ours: it is wanted, but never signalled.
-            if let (Ok(name), Ok(_)) = (InstanceName::parse(&live.name), os::stat(live.pid)) {
-                remembered.desired.insert(name.clone(), Desired::Running);
-                recorder.desired(&name, Desired::Running, super::actor::wall());
+            if os::stat(predecessor.pid).is_ok() {
+                remembered
+                    .desired
+                    .insert(predecessor.name.clone(), Desired::Running);
+                recorder.desired(&predecessor.name, Desired::Running, wall());
             }
+            recorder
+                .pending
+                .push(Write::PredecessorSettled(predecessor.name));
         }
         Ok((recorder, remembered))
     }
@@ -120,159 +141,248 @@ impl Recorder {
     }
 
     /// Returns whether the end of this run was told already.
-    pub(super) fn knows_end(&self, run: &str) -> bool {
-        self.ended_runs.contains(run)
+    pub(super) fn knows_end(&self, name: &InstanceName, run: &str) -> bool {
+        self.ended
+            .get(name)
+            .is_some_and(|ended| ended.as_str() == run)
     }
 
     pub(super) fn desired(&mut self, name: &InstanceName, desired: Desired, at: f64) {
-        self.pending.push(Write::Desired {
-            name: name.clone(),
+        let name = name.clone();
+        self.pending.push(Write::Desired(DesiredWrite {
+            name,
+            config_path: None,
             desired,
             at,
-        });
+        }));
     }
 
     pub(super) fn run_started(&mut self, name: &InstanceName, run: &RunId, live: Option<&LiveRun>) {
         let Some(live) = live else { return };
-        self.pending.push(Write::RunStarted(RunRow {
-            name: name.clone(),
+        self.pending.push(Write::RunStarted(RunStarted {
             run: run.clone(),
+            instance: name.clone(),
+            token: live.run.token.clone(),
             pid: Some(live.run.child.pid),
+            shim_pid: Some(live.run.shim.pid),
             port: live.run.port,
             started_at: live.run.started_at,
         }));
     }
 
     pub(super) fn run_ended(&mut self, name: &InstanceName, run: &RunId, exit: &RunExit) {
-        self.ended_runs.insert(run.to_string());
-        self.pending.push(Write::RunEnded {
-            name: name.clone(),
+        self.ended.insert(name.clone(), run.clone());
+        self.pending.push(Write::RunEnded(RunEnded {
             run: run.clone(),
+            instance: name.clone(),
             exit: exit.clone(),
-        });
+            cause: None,
+            detail: None,
+        }));
     }
 
     pub(super) fn health(&mut self, name: &InstanceName, health: Health, at: f64) {
-        self.pending.push(Write::Health {
-            name: name.clone(),
+        let name = name.clone();
+        let sample = HealthSample {
+            name,
             health,
+            response_ms: None,
+            error: None,
             at,
-        });
+        };
+        self.pending.push(Write::Health(sample));
     }
 
     /// Gives the event its number and takes it along with the next commit.
     pub(super) fn event(&mut self, mut event: Event) {
         event.id = self.next_event_id;
         self.next_event_id += 1;
-        self.pending.push(Write::Event(event.clone()));
+        self.pending.push(Write::from(event.clone()));
         self.events.push(event);
     }
 
-    /// Writes an event about the whole home.
-    pub(super) fn tell(&mut self, level: Level, kind: EventType, message: String) {
-        let at = super::actor::wall();
+    /// Takes along what changed of the instances since the last commit.
+    pub(super) fn runtime(&mut self, fleet: &Fleet, at: f64) {
+        for (name, instance) in &fleet.instances {
+            let row = instance.row(name, false);
+            let runtime = RuntimeRow {
+                pid: row.pid,
+                port: row.port,
+                status: row.status,
+                health: row.health,
+                started_at: row.started_at,
+                restart_attempts: row.restarts,
+                restart_at: row.restart_at,
+                last_exit_code: row.exit.and_then(ExitStatus::code),
+                last_error: row.reason,
+                ..RuntimeRow::idle()
+            };
+            if self.stored.get(name) == Some(&runtime) {
+                continue;
+            }
+            self.stored.insert(name.clone(), runtime.clone());
+            let row = RuntimeRow {
+                last_seen_at: Some(at),
+                last_health_ok_at: (runtime.health == Health::Healthy).then_some(at),
+                ..runtime
+            };
+            self.pending.push(Write::Runtime {
+                name: name.clone(),
+                row,
+                at,
+            });
+        }
+    }
+
+    /// Forgets what is older or more than the settings keep.
+    pub(super) fn prune(&self, retention: settings::Retention) {
+        let day = Duration::from_secs(86_400);
+        let retention = Retention {
+            events: day * retention.events_days,
+            event_rows: retention.events_rows,
+            ..Retention::default()
+        };
+        // Nobody waits for it; the writer does it when it comes to it.
+        drop(self.store.prune(retention, wall()));
+    }
+
+    /// Commits everything collected; returns the events that may be announced now.
+    pub(super) async fn commit(&mut self) -> Vec<Event> {
+        while let Ok(notice) = self.later.try_recv() {
+            self.tell(&notice);
+        }
+        if !self.pending.is_empty() {
+            let reply = self.store.save_all(std::mem::take(&mut self.pending));
+            match tokio::time::timeout(COMMIT_TIME, reply).await {
+                Ok(Ok(_)) => {}
+                Ok(Err(error)) => warn!(%error, "store a change"),
+                Err(_) => warn!("the database is slow; going on without waiting for it"),
+            }
+        }
+        std::mem::take(&mut self.events)
+    }
+
+    /// Writes what is left and closes the database.
+    pub(super) async fn close(&mut self) {
+        self.commit().await;
+        if let Err(error) = self.store.close().await {
+            warn!(%error, "close the database");
+        }
+    }
+
+    /// Turns something about the database into an event.
+    fn tell(&mut self, notice: &Notice) {
+        let (level, kind, message) = match notice {
+            Notice::Created => return,
+            Notice::Migrated { from, to, backup } => (
+                Level::Info,
+                EventType::DatabaseRecovered,
+                format!(
+                    "the database was migrated from version {from} to {to}; backup: {}",
+                    backup.display()
+                ),
+            ),
+            Notice::PredecessorMigrated { version, backup } => (
+                Level::Info,
+                EventType::DatabaseRecovered,
+                format!(
+                    "the Python llama-orch's database (version {version}) was taken over; backup: {}",
+                    backup.display()
+                ),
+            ),
+            Notice::CorruptMovedAside {
+                detail,
+                to,
+                restored_from,
+                intents,
+            } => {
+                let then = restored_from.as_ref().map_or_else(
+                    || "history begins anew".to_owned(),
+                    |backup| format!("the backup {} was restored", backup.display()),
+                );
+                let message = format!(
+                    "the database was damaged ({detail}) and moved to {}; {then}; {intents} wishes \
+                     were saved from it",
+                    to.display()
+                );
+                (Level::Error, EventType::DatabaseDegraded, message)
+            }
+            Notice::NewerVersion { found, known } => (
+                Level::Error,
+                EventType::DatabaseDegraded,
+                format!(
+                    "the database is of a newer llama-orch (version {found}, here {known}): nothing \
+                     is written to it"
+                ),
+            ),
+            Notice::Unavailable { why } => (
+                Level::Error,
+                EventType::DatabaseDegraded,
+                format!("the database cannot be written ({why}); changes wait in memory"),
+            ),
+            Notice::OpenedLate { .. } => (
+                Level::Info,
+                EventType::DatabaseRecovered,
+                "the database can be read at last".to_owned(),
+            ),
+            Notice::DeletedWhileRunning => (
+                Level::Warning,
+                EventType::DatabaseRecovered,
+                "the database was deleted and has been written again".to_owned(),
+            ),
+            Notice::ReplacedWhileRunning { backup } => {
+                let ours = backup.as_ref().map_or_else(
+                    || "ours could not be kept".to_owned(),
+                    |backup| format!("ours was kept as {}", backup.display()),
+                );
+                let message = format!("another database took the place of ours; {ours}");
+                (Level::Warning, EventType::DatabaseDegraded, message)
+            }
+            Notice::Recovered { written, lost } => (
+                Level::Info,
+                EventType::DatabaseRecovered,
+                format!("the database is written again: {written} changes caught up, {lost} lost"),
+            ),
+        };
         self.event(Event {
             id: 0,
-            at,
+            at: wall(),
             instance: None,
             level,
             kind,
             message,
         });
     }
+}
 
-    /// Takes along what changed of the instances since the last commit.
-    pub(super) fn runtime(&mut self, fleet: &Fleet, at: f64) {
-        let mut first = Vec::new();
-        for (name, instance) in &fleet.instances {
-            if self.known.insert(name.clone()) {
-                let path = self.home.instances_dir().join(name.as_str());
-                first.push(Write::Instance {
-                    name: name.clone(),
-                    config_path: path.display().to_string(),
-                    desired: instance.desired,
-                    at,
-                });
-            }
-            let row = instance.row(name, false);
-            let runtime = RuntimeRow {
-                name: name.clone(),
-                pid: row.pid,
-                port: row.port,
-                status: row.status,
-                health: row.health,
-                started_at: row.started_at,
-                seen_at: at,
-                restarts: row.restarts,
-                last_exit: row.exit,
-                last_error: row.reason,
-            };
-            let same = self.stored.get(name).is_some_and(|stored| {
-                RuntimeRow {
-                    seen_at: at,
-                    ..stored.clone()
-                } == runtime
-            });
-            if !same {
-                self.stored.insert(name.clone(), runtime.clone());
-                self.pending.push(Write::Runtime(runtime));
-            }
+fn remembered(stored: &Stored) -> Remembered {
+    let mut remembered = Remembered {
+        desired: stored
+            .desired
+            .iter()
+            .map(|(name, desired)| (name.clone(), *desired))
+            .collect(),
+        ..Remembered::default()
+    };
+    for (name, row) in &stored.runtime {
+        if row.status == Status::Failed {
+            let reason = row
+                .last_error
+                .clone()
+                .unwrap_or_else(|| "it had failed".to_owned());
+            remembered.failed.push((name.clone(), reason));
         }
-        // Events and rows refer to their instance, so it comes before them.
-        self.pending.splice(0..0, first);
+        let last_end = stored.last_runs.get(name).and_then(|run| run.end.as_ref());
+        let history = History {
+            restarts: row.restart_attempts,
+            last_exit: last_end.and_then(|end| end.status),
+            health: if row.status.is_live() {
+                row.health
+            } else {
+                Health::Unknown
+            },
+        };
+        remembered.history.insert(name.clone(), history);
     }
-
-    /// Forgets what is older or more than the settings keep.
-    pub(super) fn prune(&mut self, retention: Retention) {
-        let age = f64::from(retention.events_days) * 86_400.0;
-        let before = super::actor::wall() - age;
-        self.pending.push(Write::Prune {
-            before,
-            rows: retention.events_rows,
-        });
-    }
-
-    /// Commits everything collected; returns the events that may be announced now.
-    pub(super) async fn commit(&mut self) -> Vec<Event> {
-        if !self.pending.is_empty() {
-            let done = self.store.write(std::mem::take(&mut self.pending));
-            if tokio::time::timeout(COMMIT_TIME, done).await.is_err() {
-                warn!("the database is slow; going on without waiting for it");
-            }
-            self.look_after();
-        }
-        std::mem::take(&mut self.events)
-    }
-
-    /// Tells of a database that broke or came back, and fills one that had to be made anew.
-    fn look_after(&mut self) {
-        let state = self.store.state();
-        let is_ok = state.health == StoreHealth::Ok;
-        if self.was_ok && !is_ok {
-            let message = format!("the database is {}", state.health);
-            self.tell(Level::Error, EventType::DatabaseDegraded, message);
-        } else if !self.was_ok && is_ok {
-            let message = "the database can be written again".to_owned();
-            self.tell(Level::Info, EventType::DatabaseRecovered, message);
-        }
-        self.was_ok = is_ok;
-        if state.incarnation != self.incarnation {
-            self.incarnation = state.incarnation;
-            // The next turn writes every instance as if it were new, intent included.
-            self.known.clear();
-            self.stored.clear();
-            let message = "the database was taken away and made anew; history is lost".to_owned();
-            self.tell(Level::Error, EventType::DatabaseDegraded, message);
-        }
-    }
-
-    /// Waits until everything that was handed over is stored.
-    pub(super) async fn settle(&mut self) {
-        self.commit().await;
-    }
-
-    /// Ends the writer thread.
-    pub(super) fn close(&self) {
-        self.store.close();
-    }
+    remembered
 }

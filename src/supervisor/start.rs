@@ -75,7 +75,7 @@ pub async fn start(
         warn!(%error, "become a subreaper");
     }
     let open_files = raise_open_files();
-    let (mut recorder, remembered) = Recorder::open(home)?;
+    let (recorder, remembered) = Recorder::open(home)?;
     let prepared = home.clone();
     let (loaded, found) =
         tokio::task::spawn_blocking(move || (configs::read(&prepared), look_at_runs(&prepared)))
@@ -126,7 +126,7 @@ pub async fn start(
     });
     let mut inputs = vec![Input::ConfigsLoaded(loaded.configs)];
     for found in found {
-        if let Some(input) = actor.take_over(found) {
+        if let Some(input) = actor.take_over(found, &remembered) {
             inputs.push(input);
         }
     }
@@ -188,13 +188,16 @@ fn look_at_runs(home: &Home) -> Vec<Found> {
 
 impl Actor {
     /// Turns what was found of a run into an input; a living run is watched from here on.
-    fn take_over(&mut self, found: Found) -> Option<Input> {
+    fn take_over(&mut self, found: Found, remembered: &Remembered) -> Option<Input> {
         let Found {
             name,
             adoption,
             spec,
         } = found;
         let covered = self.scope.covers(&name);
+        if matches!(adoption, Adoption::Live(_) | Adoption::ShimGone(_)) {
+            self.keep_wanting(&name, remembered);
+        }
         let started_with = spec
             .as_ref()
             .map(|spec| spec.config.clone())
@@ -203,7 +206,7 @@ impl Actor {
             Adoption::Nothing => None,
             Adoption::Live(live) => {
                 let stopping = live.run.stopping_since.map(|_| StopMode::Gentle);
-                let up = launch::up(&live, started_with);
+                let up = remembered.continued(&name, launch::up(&live, started_with));
                 if covered {
                     self.watch(&name, live);
                 }
@@ -211,7 +214,7 @@ impl Actor {
             }
             Adoption::ShimGone(live) => {
                 let stopping = live.run.stopping_since.map(|_| StopMode::Gentle);
-                let up = launch::up(&live, started_with);
+                let up = remembered.continued(&name, launch::up(&live, started_with));
                 if covered {
                     self.attach_again(name.clone(), live);
                 }
@@ -220,18 +223,18 @@ impl Actor {
             // The end of a run is told by the owner that decides for its instance.
             Adoption::Ended(..) | Adoption::Vanished(_) | Adoption::Rebooted(_) if !covered => None,
             Adoption::Ended(run, exit) => {
-                let known = self.recorder.knows_end(&run.run_id);
+                let known = self.recorder.knows_end(&name, &run.run_id);
                 let paths = self.launcher.run_paths(&name);
                 (!known).then(|| ended(name, &run, RunExit::from(exit), ends::last_words(&paths)))
             }
             Adoption::Vanished(run) => {
                 let paths = self.launcher.run_paths(&name);
                 let exit = adopt::collect_exit(&paths, &run, None);
-                let known = self.recorder.knows_end(&run.run_id);
+                let known = self.recorder.knows_end(&name, &run.run_id);
                 (!known).then(|| ended(name, &run, RunExit::from(exit), ends::last_words(&paths)))
             }
             Adoption::Rebooted(run) => {
-                let known = self.recorder.knows_end(&run.run_id);
+                let known = self.recorder.knows_end(&name, &run.run_id);
                 let exit = RunExit {
                     status: None,
                     core_dumped: false,
@@ -256,6 +259,15 @@ impl Actor {
                 self.announce(name, Level::Error, EventType::OrphanFound, message);
                 None
             }
+        }
+    }
+
+    /// Takes a living run for wanted, unless a user surely asked for its stop.
+    fn keep_wanting(&mut self, name: &InstanceName, remembered: &Remembered) {
+        let instance = self.fleet.instances.entry(name.clone()).or_default();
+        if instance.desired == Desired::Stopped && remembered.wants_living(name) {
+            instance.desired = Desired::Running;
+            self.recorder.desired(name, Desired::Running, wall());
         }
     }
 

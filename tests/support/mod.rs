@@ -152,7 +152,7 @@ impl TestHome {
     pub(crate) fn events(&self) -> Vec<String> {
         let path = self.path().join("state/state.sqlite");
         let filter = llama_orch::store::EventFilter {
-            limit: 10_000,
+            limit: Some(10_000),
             ..Default::default()
         };
         let reader = llama_orch::store::Reader::open(&path).unwrap().unwrap();
@@ -160,7 +160,7 @@ impl TestHome {
         events
             .iter()
             .map(|event| {
-                let name = event.instance.as_ref().map_or("-", |name| name.as_str());
+                let name = event.instance.as_deref().unwrap_or("-");
                 format!("{} {name} {}", event.kind, event.message)
             })
             .collect()
