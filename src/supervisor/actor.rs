@@ -7,15 +7,15 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
+use super::clock::{Clock, wall};
 use super::configs::{self, Loaded};
-use super::decision::{Action, Command, Effect, Input, Moment, Outcome};
+use super::decision::{Action, Command, Effect, Input, Outcome};
 use super::handle::{Answer, CommandError, EventRing};
 use super::launch::{self, Launcher};
 use super::record::Recorder;
@@ -120,38 +120,6 @@ pub(super) struct Parts {
     pub(super) picture: watch::Sender<Arc<FleetSnapshot>>,
     pub(super) watcher: PidWatcher,
     pub(super) clock: Clock,
-}
-
-/// The owner's clocks: monotonic for decisions, wall for display.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Clock {
-    started: Instant,
-    next_timer: u64,
-}
-
-impl Clock {
-    pub(super) fn new() -> Self {
-        Self {
-            started: Instant::now(),
-            next_timer: 1,
-        }
-    }
-
-    fn moment(&self) -> Moment {
-        Moment::new(wall(), self.started.elapsed(), self.next_timer, random_bits)
-    }
-}
-
-/// Unix seconds.
-pub(super) fn wall() -> f64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or(Duration::ZERO)
-        .as_secs_f64()
-}
-
-fn random_bits() -> u128 {
-    fastrand::u128(..)
 }
 
 impl Actor {

@@ -3,6 +3,7 @@
 //! [`policy`] decides, [`actor`] carries out, [`handle`] is what everybody else holds.
 
 pub mod actor;
+mod clock;
 pub mod configs;
 pub mod decision;
 pub mod ends;
@@ -54,5 +55,5 @@ impl Scope {
 /// Unix seconds now; for display only.
 #[must_use]
 pub fn wall_clock() -> f64 {
-    actor::wall()
+    clock::wall()
 }

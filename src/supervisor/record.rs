@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tracing::warn;
 
-use super::actor::wall;
+use super::clock::wall;
 use super::state::{Fleet, Up};
 use crate::config::home::Home;
 use crate::config::settings;

@@ -10,7 +10,8 @@ use tokio_util::task::TaskTracker;
 use tracing::warn;
 
 use super::Scope;
-use super::actor::{Actor, Clock, Message, Parts, wall};
+use super::actor::{Actor, Message, Parts};
+use super::clock::{Clock, wall};
 use super::configs;
 use super::decision::Input;
 use super::ends;

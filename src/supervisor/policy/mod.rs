@@ -1,0 +1,309 @@
+//! Decides: one closed set of inputs, the fleet's state, and the effects that follow.
+//!
+//! No I/O, no clock, no chance of its own: the moment and everything random come in as arguments,
+//! so every decision can be tested as a row of data.
+//!
+//! State × input, for one instance (· = nothing changes; stale run ids and timers never match):
+//!
+//! | state     | start          | stop            | restart         | launched       | launch failed     | exited                   | probed        | timer  |
+//! |-----------|----------------|-----------------|-----------------|----------------|-------------------|--------------------------|---------------|--------|
+//! | stopped   | → waiting      | no-op           | → waiting       | ·              | ·                 | ·                        | ·             | ·      |
+//! | waiting   | no-op          | → stopped       | no-op           | ·              | ·                 | ·                        | ·             | ·      |
+//! | launching | no-op          | remembered      | no-op           | → up, or stops | → failed, backoff | ·                        | ·             | ·      |
+//! | up        | no-op          | → stopping      | → stopping, then | ·             | ·                 | → backoff, failed        | health        | → stopping (start took too long) |
+//! | stopping  | remembered     | may become kill | remembered      | ·              | ·                 | → stopped, or waiting    | ·             | ·      |
+//! | backoff   | → waiting      | → stopped       | → waiting       | ·              | ·                 | ·                        | ·             | → waiting |
+//! | failed    | → waiting      | → stopped       | → waiting       | ·              | ·                 | ·                        | ·             | ·      |
+//!
+//! *Waiting* becomes *launching* as soon as fewer than `max_loading` instances are on their way up.
+
+mod commands;
+mod runs;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use self::commands::{begin_stop, command_given, set_desired};
+use self::runs::{adopted, ended_unwatched, exited, launch_failed, launched, reattached};
+use super::decision::{Decision, Effect, Input, Moment};
+use super::state::{Config, Fleet, Origin, Phase, Then};
+use crate::domain::event::{EventType, Level};
+use crate::domain::instance::InstanceName;
+use crate::domain::lifecycle::{Desired, Failure, Health};
+use crate::domain::run::{RunId, StopMode};
+
+/// Decides what follows from `input`. The fleet is changed; nothing else happens here.
+#[must_use]
+pub fn handle(fleet: &mut Fleet, input: Input, moment: &Moment) -> Decision {
+    let mut decision = Decision::default();
+    match input {
+        Input::Command(command) => {
+            decision.outcome = Some(command_given(fleet, &command, &mut decision.effects));
+        }
+        Input::ConfigsLoaded(configs) => configs_loaded(fleet, configs, &mut decision.effects),
+        Input::Adopted { name, up, stopping } => {
+            adopted(fleet, &name, up, stopping, moment, &mut decision.effects);
+        }
+        Input::EndedUnwatched {
+            name,
+            run,
+            exit,
+            last_words,
+        } => {
+            if let Some(instance) = fleet.instances.get_mut(&name) {
+                ended_unwatched(
+                    instance,
+                    &name,
+                    run,
+                    &exit,
+                    last_words,
+                    moment,
+                    &mut decision.effects,
+                );
+            }
+        }
+        Input::Autostart { names } => autostart(fleet, &names, &mut decision.effects),
+        Input::Launched { name, up } => {
+            launched(fleet, &name, up, moment, &mut decision.effects);
+        }
+        Input::LaunchFailed {
+            name,
+            run,
+            failure,
+            message,
+        } => {
+            launch_failed(
+                fleet,
+                &name,
+                &run,
+                failure,
+                &message,
+                moment,
+                &mut decision.effects,
+            );
+        }
+        Input::Reattached { name, run } => reattached(fleet, &name, &run, &mut decision.effects),
+        Input::Exited {
+            name,
+            run,
+            exit,
+            last_words,
+        } => {
+            exited(
+                fleet,
+                &name,
+                &run,
+                &exit,
+                last_words,
+                moment,
+                &mut decision.effects,
+            );
+        }
+        Input::Probed {
+            name,
+            run,
+            health,
+            detail,
+        } => {
+            probed(
+                fleet,
+                &name,
+                &run,
+                health,
+                detail,
+                moment,
+                &mut decision.effects,
+            );
+        }
+        Input::TimerFired { name, timer } => {
+            timer_fired(fleet, &name, timer, &mut decision.effects);
+        }
+    }
+    admit(fleet, moment, &mut decision.effects);
+    decision
+}
+
+/// Launches waiting instances while fewer than the limit are on their way up.
+fn admit(fleet: &mut Fleet, moment: &Moment, effects: &mut Vec<Effect>) {
+    let mut loading = fleet
+        .instances
+        .values()
+        .filter(|instance| instance.is_loading())
+        .count();
+    let ports = fleet.ports();
+    for (name, instance) in &mut fleet.instances {
+        if loading >= fleet.max_loading {
+            break;
+        }
+        let Phase::Waiting { origin } = instance.phase else {
+            continue;
+        };
+        let Config::Ready(spec) = &instance.config else {
+            let reason = instance.broken_reason();
+            instance.phase = Phase::Failed {
+                failure: Failure::InvalidConfig,
+                reason,
+            };
+            continue;
+        };
+        let run = moment.new_run();
+        effects.push(Effect::Launch {
+            name: name.clone(),
+            run: run.clone(),
+            spec: Arc::clone(spec),
+            ports: Arc::clone(&ports),
+        });
+        instance.phase = Phase::Launching {
+            run,
+            origin,
+            stop: None,
+        };
+        loading += 1;
+    }
+}
+
+fn configs_loaded(
+    fleet: &mut Fleet,
+    configs: BTreeMap<InstanceName, Config>,
+    effects: &mut Vec<Effect>,
+) {
+    for (name, instance) in &mut fleet.instances {
+        if !configs.contains_key(name) && !matches!(instance.config, Config::Broken(_)) {
+            instance.config = Config::Broken("its configuration file is gone".to_owned());
+            effects.push(event(
+                name,
+                Level::Warning,
+                EventType::ConfigBroken,
+                "the configuration file is gone".into(),
+            ));
+        }
+    }
+    // A row without a configuration and without a process would only be a ghost.
+    fleet.instances.retain(|name, instance| {
+        configs.contains_key(name) || !matches!(instance.phase, Phase::Stopped)
+    });
+    for (name, config) in configs {
+        let instance = fleet.instances.entry(name.clone()).or_default();
+        if let (Config::Broken(reason), false) = (&config, instance.config == config) {
+            effects.push(event(
+                &name,
+                Level::Error,
+                EventType::ConfigBroken,
+                reason.clone(),
+            ));
+        }
+        instance.config = config;
+    }
+}
+
+fn autostart(fleet: &mut Fleet, names: &[InstanceName], effects: &mut Vec<Effect>) {
+    for name in names {
+        let Some(instance) = fleet.instances.get_mut(name) else {
+            continue;
+        };
+        if matches!(instance.phase, Phase::Stopped) && matches!(instance.config, Config::Ready(_)) {
+            set_desired(instance, name, Desired::Running, effects);
+            instance.phase = Phase::Waiting {
+                origin: Origin::Automatic,
+            };
+        }
+    }
+}
+
+fn probed(
+    fleet: &mut Fleet,
+    name: &InstanceName,
+    run: &RunId,
+    health: Health,
+    detail: Option<String>,
+    moment: &Moment,
+    effects: &mut Vec<Effect>,
+) {
+    let Some(instance) = fleet.instances.get_mut(name) else {
+        return;
+    };
+    let Phase::Up(up) = &mut instance.phase else {
+        return;
+    };
+    if up.run != *run {
+        return;
+    }
+    up.detail = detail;
+    if up.health == health {
+        return;
+    }
+    let was = up.health;
+    up.health = health;
+    match health {
+        Health::Healthy => {
+            up.healthy_since.get_or_insert(moment.elapsed);
+            effects.push(Effect::CancelTimer {
+                name: name.clone(),
+                timer: up.timer,
+            });
+        }
+        Health::Unhealthy | Health::Error => up.healthy_since = None,
+        Health::Unknown | Health::Loading => {}
+    }
+    let level = match health {
+        Health::Unhealthy | Health::Error => Level::Warning,
+        Health::Unknown | Health::Loading | Health::Healthy => Level::Info,
+    };
+    let why = up
+        .detail
+        .as_ref()
+        .map_or(String::new(), |detail| format!(": {detail}"));
+    let message = format!("health {health} (was {was}){why}");
+    effects.push(event(name, level, EventType::HealthChanged, message));
+    effects.push(Effect::StoreHealth {
+        name: name.clone(),
+        health,
+    });
+}
+
+fn timer_fired(fleet: &mut Fleet, name: &InstanceName, timer: u64, effects: &mut Vec<Effect>) {
+    let Some(instance) = fleet.instances.get_mut(name) else {
+        return;
+    };
+    match &instance.phase {
+        Phase::Backoff { timer: present, .. } if *present == timer => {
+            instance.phase = Phase::Waiting {
+                origin: Origin::Automatic,
+            };
+        }
+        Phase::Up(up) if up.timer == timer && !up.was_ready() => {
+            let run = up.run.clone();
+            let reason = "not ready within healthcheck.start_timeout".to_owned();
+            effects.push(event(
+                name,
+                Level::Error,
+                EventType::StartFailed,
+                reason.clone(),
+            ));
+            begin_stop(
+                instance,
+                name,
+                &run,
+                StopMode::Gentle,
+                Then::Fail { reason },
+                effects,
+            );
+        }
+        Phase::Backoff { .. }
+        | Phase::Up(_)
+        | Phase::Stopped
+        | Phase::Waiting { .. }
+        | Phase::Launching { .. }
+        | Phase::Stopping { .. }
+        | Phase::Failed { .. } => {}
+    }
+}
+
+fn event(name: &InstanceName, level: Level, kind: EventType, message: String) -> Effect {
+    Effect::Announce {
+        name: Some(name.clone()),
+        level,
+        kind,
+        message,
+    }
+}
