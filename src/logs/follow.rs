@@ -129,7 +129,12 @@ impl Follower {
     /// `None` while files are being renamed.
     fn next_after(&self, inode: u64) -> io::Result<Option<Open>> {
         let Some(number) = self.number_of(inode) else {
-            return match files_of(&self.log).first() {
+            // A listing can miss a file that is being renamed; only an unlinked one is gone.
+            let gone = match &self.open {
+                Some(open) => open.file.metadata()?.nlink() == 0,
+                None => true,
+            };
+            return match files_of(&self.log).first().filter(|_| gone) {
                 Some(oldest) => open_at_start(oldest, self.stream),
                 None => Ok(None),
             };
