@@ -36,6 +36,8 @@ pub fn main(args: Vec<OsString>) -> u8 {
         Some("sim") => return crate::sim::main(args[2..].to_vec()),
         Some(_) | None => {}
     }
+    // For the report of a panic; errors are told in our own words.
+    color_eyre::install().ok(); // installed already, by a test
     let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
         Err(error) => return usage(&error),
