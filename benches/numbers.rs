@@ -271,21 +271,34 @@ fn log_path() {
     println!("{:<46} {rate:>9.0} MB/s", "  which is");
 }
 
-/// Private memory of an idle shim.
+/// Private memory of an idle shim beside another: what both map alike is not private.
 fn shim_memory() {
     let folder = tempfile::tempdir().unwrap();
-    let paths = RunPaths::new(folder.path().join("run"));
-    let live = launch::launch(&paths, &spec(folder.path(), "exec sleep 600"), &shim()).unwrap();
-    let text = fs::read_to_string(format!("/proc/{}/smaps_rollup", live.run.shim.pid)).unwrap();
+    let start = |name: &str| {
+        let paths = RunPaths::new(folder.path().join(name));
+        let script = "exec sleep 600";
+        launch::launch(&paths, &spec(&folder.path().join(name), script), &shim()).unwrap()
+    };
+    let folders = ["one", "two"];
+    folders
+        .iter()
+        .for_each(|name| fs::create_dir(folder.path().join(name)).unwrap());
+    let lives = folders.map(start);
+    let text = fs::read_to_string(format!("/proc/{}/smaps_rollup", lives[0].run.shim.pid)).unwrap();
     let private: u64 = text
         .lines()
         .filter(|line| line.starts_with("Private_"))
         .filter_map(|line| line.split_whitespace().nth(1)?.parse::<u64>().ok())
         .sum();
-    println!("{:<46} {private:>9} kB", "private memory of a shim");
-    live.stop(llama_orch::domain::run::StopMode::Kill).unwrap();
-    assert!(os::readable_within(&live.watched_fd(), PATIENCE));
-    live.reap_shim();
+    println!(
+        "{:<46} {private:>9} kB",
+        "private memory of a shim beside another"
+    );
+    for live in lives {
+        live.stop(llama_orch::domain::run::StopMode::Kill).unwrap();
+        assert!(os::readable_within(&live.watched_fd(), PATIENCE));
+        live.reap_shim();
+    }
 }
 
 fn shim() -> ShimProgram {
