@@ -1,8 +1,10 @@
 //! What a reader sees of the fleet: one immutable picture per generation.
 
+use super::autopsy::Autopsy;
 use super::exit::ExitStatus;
 use super::instance::InstanceName;
 use super::lifecycle::{Desired, Failure, Health, Status};
+use super::readings::{HostReadings, Readings};
 use super::run::RunId;
 
 /// The fleet at one moment; a higher generation is newer.
@@ -10,6 +12,7 @@ use super::run::RunId;
 pub struct FleetSnapshot {
     pub generation: u64,
     pub rows: Vec<InstanceRow>,
+    pub host: HostReadings,
 }
 
 /// One instance as shown in the table.
@@ -40,6 +43,11 @@ pub struct InstanceRow {
     pub restarts: u32,
     /// The end of the latest finished run.
     pub exit: Option<ExitStatus>,
+    /// Why the latest finished run ended; absent once a newer run was healthy.
+    pub autopsy: Option<Autopsy>,
+    /// Percent of the load that is done, while it loads and that can be told.
+    pub progress: Option<u8>,
+    pub readings: Readings,
     /// The configuration differs from what the run was started with.
     pub drift: bool,
     /// The configuration cannot be used; the reason says why.

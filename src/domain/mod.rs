@@ -1,9 +1,11 @@
 //! Plain values and pure decisions: no I/O, no clock, no async.
 
+pub mod autopsy;
 pub mod event;
 pub mod exit;
 pub mod fleet;
 pub mod instance;
 pub mod lifecycle;
+pub mod readings;
 pub mod restart;
 pub mod run;

@@ -13,6 +13,7 @@ use super::state::Up;
 use crate::config::home::Home;
 use crate::domain::instance::{Binary, InstanceName, InstanceSpec, Port};
 use crate::domain::lifecycle::Failure;
+use crate::domain::readings::Readings;
 use crate::domain::run::RunId;
 use crate::probes::binary;
 use crate::process::argv::{self, FitFlag};
@@ -119,6 +120,8 @@ pub fn up(live: &LiveRun, started_with: std::collections::BTreeMap<String, Strin
         started_with,
         health: UNPROBED,
         detail: None,
+        progress: None,
+        readings: Readings::default(),
         healthy_since: None,
         timer: 0,
     }

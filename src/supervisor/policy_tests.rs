@@ -15,6 +15,7 @@ use crate::domain::instance::{
     ProbeBackoff, ProbeKind, Server,
 };
 use crate::domain::lifecycle::{Desired, Failure, Health, Status};
+use crate::domain::readings::Readings;
 use crate::domain::restart::RestartPolicy;
 use crate::domain::run::{RunId, StopMode};
 
@@ -169,6 +170,8 @@ fn up(run: RunId) -> Up {
         started_with: BTreeMap::new(),
         health: Health::Unknown,
         detail: None,
+        progress: None,
+        readings: Readings::default(),
         healthy_since: None,
         timer: 0,
     }

@@ -5,10 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::decision::PortTable;
+use crate::domain::autopsy::Autopsy;
 use crate::domain::exit::ExitStatus;
 use crate::domain::fleet::{FleetSnapshot, InstanceRow};
 use crate::domain::instance::{InstanceName, InstanceSpec, Port};
 use crate::domain::lifecycle::{Desired, Failure, Health, Status};
+use crate::domain::readings::{HostReadings, Readings};
 use crate::domain::run::{RunId, StopMode};
 
 /// All instances of a home. Only `policy::handle` changes it.
@@ -17,6 +19,8 @@ pub struct Fleet {
     pub instances: BTreeMap<InstanceName, Instance>,
     /// How many instances may be on their way up at once.
     pub max_loading: usize,
+    /// What was last measured of the machine.
+    pub host: HostReadings,
 }
 
 #[derive(Debug)]
@@ -28,6 +32,8 @@ pub struct Instance {
     pub restarts: u32,
     pub resource_failures: u32,
     pub last_exit: Option<ExitStatus>,
+    /// Why the latest finished run ended, until a newer run is healthy.
+    pub autopsy: Option<Autopsy>,
 }
 
 /// What the files say of an instance.
@@ -85,6 +91,9 @@ pub struct Up {
     pub health: Health,
     /// What the last probe had to say.
     pub detail: Option<String>,
+    /// Percent of the load that is done, where that can be told.
+    pub progress: Option<u8>,
+    pub readings: Readings,
     /// Owner's monotonic time of the first healthy answer in the present healthy stretch.
     pub healthy_since: Option<Duration>,
     /// The timer that ends a start which takes too long.
@@ -118,6 +127,7 @@ impl Default for Instance {
             restarts: 0,
             resource_failures: 0,
             last_exit: None,
+            autopsy: None,
         }
     }
 }
@@ -258,6 +268,9 @@ impl Instance {
             },
             restarts: self.restarts,
             exit: self.last_exit,
+            autopsy: self.autopsy.clone(),
+            progress: up.and_then(|up| up.progress),
+            readings: up.map_or_else(Readings::default, |up| up.readings.clone()),
             drift,
             broken: spec.is_none(),
         }
@@ -270,6 +283,7 @@ impl Fleet {
         Self {
             instances: BTreeMap::new(),
             max_loading,
+            host: HostReadings::default(),
         }
     }
 
@@ -315,6 +329,7 @@ impl Fleet {
         FleetSnapshot {
             generation,
             rows: rows.into_iter().map(|(_, row)| row).collect(),
+            host: self.host.clone(),
         }
     }
 }

@@ -1,13 +1,17 @@
 //! The shapes of requests and answers. All are additive: unknown keys are ignored.
 
+mod readings;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+pub use self::readings::{AutopsyBody, DeviceBody, HostBody, ReadingsBody};
 use crate::domain::event::{Event, EventType, Level};
 use crate::domain::exit::ExitStatus;
 use crate::domain::fleet::{FleetSnapshot, InstanceRow};
 use crate::domain::instance::InstanceName;
 use crate::domain::lifecycle::{Desired, Failure, Health, Status};
+use crate::domain::readings::{HostReadings, Readings};
 use crate::domain::run::{RunId, StopMode};
 
 /// `GET /status`.
@@ -41,6 +45,8 @@ pub enum Role {
 pub struct FleetBody {
     pub generation: u64,
     pub instances: Vec<InstanceBody>,
+    #[serde(default)]
+    pub host: HostBody,
 }
 
 /// One instance on the wire; also what `ps --json` prints.
@@ -69,6 +75,13 @@ pub struct InstanceBody {
     pub restart_at: Option<String>,
     pub restarts: u32,
     pub exit: Option<ExitBody>,
+    #[serde(default)]
+    pub autopsy: Option<AutopsyBody>,
+    /// Percent of the load, while it loads.
+    #[serde(default)]
+    pub progress: Option<u8>,
+    #[serde(flatten)]
+    pub readings: ReadingsBody,
     pub drift: bool,
     pub broken: bool,
     pub tags: Vec<String>,
@@ -191,6 +204,9 @@ impl InstanceBody {
             restart_at: row.restart_at.map(rfc3339),
             restarts: row.restarts,
             exit: row.exit.map(ExitBody::from),
+            autopsy: row.autopsy.as_ref().map(AutopsyBody::from),
+            progress: row.progress,
+            readings: ReadingsBody::from(&row.readings),
             drift: row.drift,
             broken: row.broken,
             tags: row.tags.clone(),
@@ -225,6 +241,9 @@ impl InstanceBody {
                 (None, Some(signal)) => Some(ExitStatus::Signal(signal)),
                 (None, None) => None,
             }),
+            autopsy: self.autopsy.as_ref().and_then(AutopsyBody::to_autopsy),
+            progress: self.progress,
+            readings: Readings::from(&self.readings),
             drift: self.drift,
             broken: self.broken,
         })
@@ -241,6 +260,7 @@ impl FleetBody {
                 .iter()
                 .map(|row| InstanceBody::from_row(row, now))
                 .collect(),
+            host: HostBody::from(&snapshot.host),
         }
     }
 
@@ -253,6 +273,7 @@ impl FleetBody {
                 .iter()
                 .filter_map(InstanceBody::to_row)
                 .collect(),
+            host: HostReadings::from(&self.host),
         }
     }
 }

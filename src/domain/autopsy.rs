@@ -1,0 +1,147 @@
+//! Why a run ended: a named cause, the evidence for it, and what follows.
+
+use std::fmt;
+
+/// The named cause of an end; the word is what `--json`, events and the database carry.
+// A new cause also needs a row in `Cause::NAMES`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Cause {
+    /// It ended as it should after a stop.
+    Stopped,
+    UnknownFlag,
+    InvalidDevice,
+    ModelMissing,
+    ModelDamaged,
+    UnknownArchitecture,
+    PortInUse,
+    OutOfVram,
+    OutOfMemory,
+    /// The kernel's OOM killer chose it.
+    OomKilled,
+    DeviceError,
+    Assertion,
+    Segfault,
+    LibraryMissing,
+    /// It never became ready in the time it had.
+    StartTimedOut,
+    /// Its probes failed, or it did no work, until we ended it.
+    Unresponsive,
+    /// Somebody else sent a signal that ended it.
+    KilledFromOutside,
+    Rebooted,
+    /// It ended with a code and said nothing we know.
+    Unexplained,
+    /// Nobody saw it end.
+    Unwitnessed,
+}
+
+/// When another start can make sense.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum RetryClass {
+    /// Not before a person changes something.
+    Never,
+    /// Once nobody holds its port any more.
+    AfterPortFrees,
+    /// Once the device has memory again.
+    AfterVramFrees,
+    /// After the usual growing delay.
+    Backoff,
+}
+
+/// The explanation of one end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Autopsy {
+    pub cause: Cause,
+    pub class: RetryClass,
+    /// One line a person understands, such as `out of VRAM: 5 GiB wanted on Vulkan0`.
+    pub summary: String,
+    /// The server's own line that shows it.
+    pub evidence: Option<String>,
+    /// What to do next, in one line.
+    pub remedy: Option<String>,
+}
+
+impl Cause {
+    /// Every cause with its word.
+    pub const NAMES: [(Self, &'static str); 20] = [
+        (Self::Stopped, "stopped"),
+        (Self::UnknownFlag, "unknown_flag"),
+        (Self::InvalidDevice, "invalid_device"),
+        (Self::ModelMissing, "model_missing"),
+        (Self::ModelDamaged, "model_damaged"),
+        (Self::UnknownArchitecture, "unknown_architecture"),
+        (Self::PortInUse, "port_in_use"),
+        (Self::OutOfVram, "out_of_vram"),
+        (Self::OutOfMemory, "out_of_memory"),
+        (Self::OomKilled, "oom_killed"),
+        (Self::DeviceError, "device_error"),
+        (Self::Assertion, "assertion"),
+        (Self::Segfault, "segfault"),
+        (Self::LibraryMissing, "library_missing"),
+        (Self::StartTimedOut, "start_timed_out"),
+        (Self::Unresponsive, "unresponsive"),
+        (Self::KilledFromOutside, "killed_from_outside"),
+        (Self::Rebooted, "rebooted"),
+        (Self::Unexplained, "unexplained"),
+        (Self::Unwitnessed, "unwitnessed"),
+    ];
+}
+
+impl RetryClass {
+    /// Every class with its word.
+    pub const NAMES: [(Self, &'static str); 4] = [
+        (Self::Never, "never"),
+        (Self::AfterPortFrees, "after_port_frees"),
+        (Self::AfterVramFrees, "after_vram_frees"),
+        (Self::Backoff, "backoff"),
+    ];
+}
+
+macro_rules! words {
+    ($type:ty) => {
+        impl $type {
+            /// Returns the word used in the database, on the wire and in events.
+            #[must_use]
+            pub fn as_str(self) -> &'static str {
+                Self::NAMES
+                    .iter()
+                    .find(|(value, _)| *value == self)
+                    .map_or("unexplained", |(_, word)| word)
+            }
+
+            /// Reads the word back; `None` for a word this version does not know.
+            #[must_use]
+            pub fn parse(word: &str) -> Option<Self> {
+                Self::NAMES
+                    .iter()
+                    .find(|(_, name)| *name == word)
+                    .map(|(value, _)| *value)
+            }
+        }
+
+        impl fmt::Display for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(self.as_str())
+            }
+        }
+    };
+}
+
+words!(Cause);
+words!(RetryClass);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_word_reads_back_as_its_value() {
+        for (cause, word) in Cause::NAMES {
+            assert_eq!(Cause::parse(word), Some(cause));
+            assert_eq!(cause.as_str(), word);
+        }
+        for (class, word) in RetryClass::NAMES {
+            assert_eq!(RetryClass::parse(word), Some(class));
+        }
+    }
+}
