@@ -252,12 +252,12 @@ impl Actor {
                     "pid {} may be its server but is not proven ({why}); it is left alone",
                     run.child.pid
                 );
-                self.announce(name, Level::Warning, EventType::OrphanFound, message);
+                self.announce(Some(name), Level::Warning, EventType::OrphanFound, message);
                 None
             }
             Adoption::Damaged { why } => {
                 let message = format!("its run files cannot be read: {why}");
-                self.announce(name, Level::Error, EventType::OrphanFound, message);
+                self.announce(Some(name), Level::Error, EventType::OrphanFound, message);
                 None
             }
         }

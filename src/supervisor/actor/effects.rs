@@ -1,0 +1,158 @@
+//! Carrying out what was decided: first what must be remembered, then what touches the world.
+
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+
+use super::super::clock::wall;
+use super::super::decision::{Effect, Input};
+use super::super::{launch, probing};
+use super::{Actor, Message};
+use crate::domain::event::{Event, EventType, Level};
+use crate::domain::instance::InstanceName;
+
+impl Actor {
+    pub(super) async fn carry_out(&mut self, effects: Vec<Effect>) {
+        let mut acts = Vec::new();
+        for effect in effects {
+            match effect {
+                Effect::StoreDesired { name, desired } => {
+                    self.recorder.desired(&name, desired, wall());
+                }
+                Effect::StoreRunStarted { name, run } => {
+                    let live = self
+                        .watching
+                        .get(&name)
+                        .map(|watching| watching.live.as_ref());
+                    self.recorder.run_started(&name, &run, live);
+                }
+                Effect::StoreRunEnded { name, run, exit } => {
+                    self.recorder.run_ended(&name, &run, &exit);
+                }
+                Effect::StoreHealth { name, health } => self.recorder.health(&name, health, wall()),
+                Effect::Announce {
+                    name,
+                    level,
+                    kind,
+                    message,
+                } => {
+                    self.announce(name, level, kind, message);
+                }
+                act @ (Effect::Launch { .. }
+                | Effect::Stop { .. }
+                | Effect::StartProbing { .. }
+                | Effect::StopProbing { .. }
+                | Effect::SetTimer { .. }
+                | Effect::CancelTimer { .. }) => acts.push(act),
+            }
+        }
+        self.recorder.runtime(&self.fleet, wall());
+        for event in self.recorder.commit().await {
+            self.events.push(event);
+        }
+        for act in acts {
+            self.act(act);
+        }
+    }
+
+    fn act(&mut self, effect: Effect) {
+        match effect {
+            Effect::Launch {
+                name,
+                run,
+                spec,
+                ports,
+            } => {
+                let launcher = self.launcher.clone();
+                let sender = self.sender.clone();
+                tokio::task::spawn_blocking(move || {
+                    let message = match launch::launch(&launcher, &run, &spec, &ports) {
+                        Ok((up, live)) => Message::Launched {
+                            name,
+                            up,
+                            live: Box::new(live),
+                        },
+                        Err(failed) => Message::Input(Input::LaunchFailed {
+                            name,
+                            run,
+                            failure: failed.failure,
+                            message: failed.message,
+                        }),
+                    };
+                    sender.blocking_send(message).ok(); // the loop has ended; the run is adopted later
+                });
+            }
+            Effect::Stop { name, run, mode } => self.stop(&name, &run, mode),
+            Effect::StartProbing { name, .. } if !self.scope.covers(&name) => {}
+            Effect::StartProbing {
+                name,
+                run,
+                port,
+                spec,
+                health,
+            } => {
+                let token = CancellationToken::new();
+                if let Some(previous) = self.probes.insert(name.clone(), token.clone()) {
+                    previous.cancel();
+                }
+                let sender = self.sender.clone();
+                tokio::spawn(async move {
+                    let probing = probing::run(name, run, port, spec, health, sender);
+                    token.run_until_cancelled(probing).await;
+                });
+            }
+            Effect::StopProbing { name } => {
+                if let Some(token) = self.probes.remove(&name) {
+                    token.cancel();
+                }
+            }
+            Effect::SetTimer { name, timer, after } => {
+                let sender = self.sender.clone();
+                let task = tokio::spawn(async move {
+                    tokio::time::sleep(after).await;
+                    let input = Input::TimerFired { name, timer };
+                    sender.send(Message::Input(input)).await.ok(); // the loop has ended
+                });
+                self.timers.insert(timer, task.abort_handle());
+                self.timers.retain(|_, task| !task.is_finished());
+            }
+            Effect::CancelTimer { timer, .. } => {
+                if let Some(task) = self.timers.remove(&timer) {
+                    task.abort();
+                }
+            }
+            Effect::StoreDesired { .. }
+            | Effect::StoreRunStarted { .. }
+            | Effect::StoreRunEnded { .. }
+            | Effect::StoreHealth { .. }
+            | Effect::Announce { .. } => {}
+        }
+    }
+
+    /// Adds an event to the next commit.
+    pub(in crate::supervisor) fn announce(
+        &mut self,
+        name: Option<InstanceName>,
+        level: Level,
+        kind: EventType,
+        message: String,
+    ) {
+        log_event(name.as_ref(), level, kind, &message);
+        self.recorder.event(Event {
+            id: 0,
+            at: wall(),
+            instance: name,
+            level,
+            kind,
+            message,
+        });
+    }
+}
+
+fn log_event(name: Option<&InstanceName>, level: Level, kind: EventType, message: &str) {
+    let name = name.map_or("-", InstanceName::as_str);
+    match level {
+        Level::Info => info!(instance = name, %kind, "{message}"),
+        Level::Warning => warn!(instance = name, %kind, "{message}"),
+        Level::Error => error!(instance = name, %kind, "{message}"),
+    }
+}

@@ -1,0 +1,54 @@
+//! Everything that reaches the loop.
+
+use tokio::sync::oneshot;
+
+use super::super::configs::Loaded;
+use super::super::decision::{Command, Input};
+use super::super::handle::{Answer, CommandError};
+use super::super::state::Up;
+use crate::domain::instance::InstanceName;
+use crate::process::live::LiveRun;
+
+/// Everything that reaches the loop.
+pub enum Message {
+    Command {
+        command: Command,
+        reply: oneshot::Sender<Result<Answer, CommandError>>,
+    },
+    Autostart {
+        reply: oneshot::Sender<Result<Answer, CommandError>>,
+    },
+    /// Answered once everything before it is stored.
+    Settle {
+        reply: oneshot::Sender<()>,
+    },
+    ConfigsRead {
+        loaded: Loaded,
+        then: Vec<Waiting>,
+    },
+    Input(Input),
+    Launched {
+        name: InstanceName,
+        up: Up,
+        live: Box<LiveRun>,
+    },
+    /// A watched process ended; the key says whose.
+    Ended {
+        key: u64,
+    },
+    Attached {
+        name: InstanceName,
+        live: Box<LiveRun>,
+    },
+    AttachFailed {
+        name: InstanceName,
+        live: Box<LiveRun>,
+        why: String,
+    },
+}
+
+/// A request that waits for the configurations to be read again.
+pub enum Waiting {
+    Command(Command, oneshot::Sender<Result<Answer, CommandError>>),
+    Autostart(oneshot::Sender<Result<Answer, CommandError>>),
+}

@@ -1,0 +1,254 @@
+//! The one loop that changes fleet state.
+//!
+//! Messages come in, become policy inputs, and the effects are carried out here: first what must
+//! be remembered is stored, then processes are touched, then the new picture is published and
+//! commands are answered. Nothing slow happens in the loop: launching, adopting and reading
+//! configurations run on blocking threads and answer with a message.
+//!
+//! [`message`] is what comes in, [`effects`] what goes out, [`reading`] and [`runs`] are the two
+//! things that come back later.
+
+mod effects;
+mod message;
+mod reading;
+mod runs;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::AbortHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::clock::Clock;
+use super::configs;
+use super::decision::{Action, Command, Effect, Input, Outcome};
+use super::handle::{Answer, CommandError, EventRing};
+use super::launch::Launcher;
+use super::record::Recorder;
+use super::state::{Fleet, Phase};
+use super::{Scope, policy};
+use crate::domain::fleet::FleetSnapshot;
+use crate::domain::instance::InstanceName;
+use crate::domain::lifecycle::{Failure, Health};
+use crate::domain::run::RunId;
+use crate::process::watch::PidWatcher;
+pub use message::{Message, Waiting};
+use runs::Watching;
+
+/// Inputs decided together before the one commit that covers them.
+const BATCH: usize = 64;
+
+pub(super) struct Actor {
+    pub(super) fleet: Fleet,
+    pub(super) launcher: Launcher,
+    pub(super) recorder: Recorder,
+    pub(super) scope: Scope,
+    pub(super) events: EventRing,
+    pub(super) inbox: mpsc::Receiver<Message>,
+    pub(super) sender: mpsc::Sender<Message>,
+    pub(super) picture: watch::Sender<Arc<FleetSnapshot>>,
+    pub(super) watcher: PidWatcher,
+    pub(super) clock: Clock,
+    watching: HashMap<InstanceName, Watching>,
+    next_key: u64,
+    timers: HashMap<u64, AbortHandle>,
+    probes: HashMap<InstanceName, CancellationToken>,
+    /// Requests whose configurations are being read; the next reading starts when it is done.
+    reading: bool,
+    waiting: Vec<Waiting>,
+}
+
+/// Answers that go out after the commit.
+type Replies = Vec<(
+    oneshot::Sender<Result<Answer, CommandError>>,
+    Result<Option<RunId>, CommandError>,
+)>;
+
+/// The parts an actor is made of.
+pub(super) struct Parts {
+    pub(super) fleet: Fleet,
+    pub(super) launcher: Launcher,
+    pub(super) recorder: Recorder,
+    pub(super) scope: Scope,
+    pub(super) events: EventRing,
+    pub(super) inbox: mpsc::Receiver<Message>,
+    pub(super) sender: mpsc::Sender<Message>,
+    pub(super) picture: watch::Sender<Arc<FleetSnapshot>>,
+    pub(super) watcher: PidWatcher,
+    pub(super) clock: Clock,
+}
+
+impl Actor {
+    pub(super) fn new(parts: Parts) -> Self {
+        Self {
+            fleet: parts.fleet,
+            launcher: parts.launcher,
+            recorder: parts.recorder,
+            scope: parts.scope,
+            events: parts.events,
+            inbox: parts.inbox,
+            sender: parts.sender,
+            picture: parts.picture,
+            watcher: parts.watcher,
+            clock: parts.clock,
+            watching: HashMap::new(),
+            next_key: 1,
+            timers: HashMap::new(),
+            probes: HashMap::new(),
+            reading: false,
+            waiting: Vec::new(),
+        }
+    }
+
+    /// Runs until the shutdown token is cancelled; instances keep running.
+    pub(super) async fn run(mut self, shutdown: CancellationToken) {
+        let mut batch = Vec::with_capacity(BATCH);
+        loop {
+            tokio::select! {
+                () = shutdown.cancelled() => break,
+                _ = self.inbox.recv_many(&mut batch, BATCH) => {}
+            }
+            if batch.is_empty() {
+                break;
+            }
+            self.turn(&mut batch).await;
+        }
+        for (_, probe) in self.probes.drain() {
+            probe.cancel();
+        }
+        for (_, timer) in self.timers.drain() {
+            timer.abort();
+        }
+        self.recorder.close().await;
+    }
+
+    async fn turn(&mut self, batch: &mut Vec<Message>) {
+        let mut effects = Vec::new();
+        let mut replies = Replies::new();
+        let mut settled = Vec::new();
+        for message in batch.drain(..) {
+            self.take(message, &mut effects, &mut replies, &mut settled);
+        }
+        self.carry_out(effects).await;
+        let generation = self.publish();
+        for (reply, answer) in replies {
+            let answer = answer.map(|run| Answer { run, generation });
+            reply.send(answer).ok(); // the client may have hung up
+        }
+        for reply in settled {
+            for event in self.recorder.commit().await {
+                self.events.push(event);
+            }
+            reply.send(()).ok(); // the client may have hung up
+        }
+    }
+
+    fn take(
+        &mut self,
+        message: Message,
+        effects: &mut Vec<Effect>,
+        replies: &mut Replies,
+        settled: &mut Vec<oneshot::Sender<()>>,
+    ) {
+        match message {
+            // A start sees the configuration as it is now, and instances added since.
+            Message::Command { command, reply } => match command.action {
+                Action::Start | Action::Restart(_) => {
+                    self.read_configs(Waiting::Command(command, reply));
+                }
+                Action::Stop(_) => self.command(command, reply, effects, replies),
+            },
+            Message::Autostart { reply } => self.read_configs(Waiting::Autostart(reply)),
+            Message::Settle { reply } => settled.push(reply),
+            Message::ConfigsRead { loaded, then } => {
+                self.configs_read(loaded, then, effects, replies);
+            }
+            Message::Input(input) => self.decide(input, effects),
+            Message::Launched { name, up, live } => {
+                self.watch(&name, live);
+                self.decide(Input::Launched { name, up }, effects);
+            }
+            Message::Ended { key } => self.ended(key, effects),
+            Message::Attached { name, live } => {
+                let run = RunId::new(live.run.run_id.clone());
+                self.watch(&name, live);
+                self.decide(Input::Reattached { name, run }, effects);
+            }
+            Message::AttachFailed { name, live, why } => {
+                self.attach_failed(&name, *live, &why, effects);
+            }
+        }
+    }
+
+    fn command(
+        &mut self,
+        command: Command,
+        reply: oneshot::Sender<Result<Answer, CommandError>>,
+        effects: &mut Vec<Effect>,
+        replies: &mut Replies,
+    ) {
+        let name = command.name.clone();
+        // Whoever gives a command while we own the home makes the instance ours to decide for.
+        self.scope.include(&name);
+        let answer = match self.decide_outcome(Input::Command(command), effects) {
+            Some(Outcome::Accepted) | None => {
+                let instance = self.fleet.instances.get(&name);
+                Ok(instance.and_then(|instance| instance.phase.run().cloned()))
+            }
+            Some(Outcome::Ignored(ignored)) => Err(CommandError::from(ignored)),
+            Some(Outcome::Denied(denied)) => Err(CommandError::from(denied)),
+        };
+        replies.push((reply, answer));
+    }
+
+    fn decide(&mut self, input: Input, effects: &mut Vec<Effect>) {
+        // Only commands have an outcome, and they are asked through `decide_outcome`.
+        let _outcome = self.decide_outcome(input, effects);
+    }
+
+    fn decide_outcome(&mut self, input: Input, effects: &mut Vec<Effect>) -> Option<Outcome> {
+        let moment = self.clock.moment();
+        let decision = policy::handle(&mut self.fleet, input, &moment);
+        self.clock.next_timer = moment.unused_timer();
+        effects.extend(decision.effects);
+        decision.outcome
+    }
+
+    fn publish(&mut self) -> u64 {
+        let generation = self.picture.borrow().generation;
+        let mut next = self.fleet.snapshot(generation, configs::drifted);
+        if next == **self.picture.borrow() {
+            return generation;
+        }
+        next.generation += 1;
+        let generation = next.generation;
+        self.picture.send_replace(Arc::new(next));
+        generation
+    }
+
+    /// Carries out what follows from the inputs of the owner's start, before any command.
+    pub(super) async fn begin(&mut self, inputs: Vec<Input>) {
+        let mut effects = Vec::new();
+        for input in inputs {
+            self.decide(input, &mut effects);
+        }
+        self.carry_out(effects).await;
+        self.publish();
+    }
+
+    /// Returns an instance that gave up under an earlier owner to that state.
+    pub(super) fn restore_failed(&mut self, name: &InstanceName, reason: String) {
+        if let Some(instance) = self.fleet.instances.get_mut(name)
+            && matches!(instance.phase, Phase::Stopped)
+        {
+            instance.phase = Phase::Failed {
+                failure: Failure::Crashed,
+                reason,
+            };
+        }
+    }
+}
+
+/// The health a run is shown with until it was probed.
+pub(super) const UNPROBED: Health = Health::Unknown;

@@ -1,0 +1,117 @@
+//! The runs this owner watches: their processes' ends, and the way to stop them.
+
+use tracing::{error, warn};
+
+use super::super::decision::{Effect, Input};
+use super::super::ends;
+use super::{Actor, Message};
+use crate::domain::event::{EventType, Level};
+use crate::domain::instance::InstanceName;
+use crate::domain::run::{RunId, StopMode};
+use crate::process::live::LiveRun;
+
+/// A run this owner watches.
+pub(super) struct Watching {
+    pub(super) key: u64,
+    pub(super) live: Box<LiveRun>,
+}
+
+impl Actor {
+    pub(in crate::supervisor) fn watch(&mut self, name: &InstanceName, live: Box<LiveRun>) {
+        let key = self.next_key;
+        self.next_key += 1;
+        if let Err(error) = self.watcher.watch(key, live.watched_fd()) {
+            error!(%name, %error, "cannot watch the run's process");
+        }
+        self.watching.insert(name.clone(), Watching { key, live });
+    }
+
+    /// The shim (or, without one, the server) of a run ended.
+    pub(super) fn ended(&mut self, key: u64, effects: &mut Vec<Effect>) {
+        let Some(name) = self
+            .watching
+            .iter()
+            .find(|(_, watching)| watching.key == key)
+            .map(|(name, _)| name.clone())
+        else {
+            return;
+        };
+        let Some(Watching { live, .. }) = self.watching.remove(&name) else {
+            return;
+        };
+        self.watcher.forget(live.watched_fd());
+        let paths = self.launcher.run_paths(&name);
+        match ends::look(&paths, &live) {
+            ends::End::Recorded { exit, last_words } => {
+                let run = RunId::new(live.run.run_id.clone());
+                self.decide(
+                    Input::Exited {
+                        name,
+                        run,
+                        exit,
+                        last_words,
+                    },
+                    effects,
+                );
+            }
+            ends::End::ShimLost => {
+                warn!(%name, "the shim was lost; attaching a new one");
+                let shim = self.launcher.shim.clone();
+                let sender = self.sender.clone();
+                tokio::task::spawn_blocking(move || {
+                    let message = match ends::attach(&paths, live, &shim) {
+                        Ok(live) => Message::Attached { name, live },
+                        Err((live, why)) => Message::AttachFailed { name, live, why },
+                    };
+                    sender.blocking_send(message).ok(); // the loop has ended
+                });
+            }
+        }
+    }
+
+    pub(super) fn attach_failed(
+        &mut self,
+        name: &InstanceName,
+        live: LiveRun,
+        why: &str,
+        effects: &mut Vec<Effect>,
+    ) {
+        let paths = self.launcher.run_paths(name);
+        if live.child_is_alive() {
+            effects.push(Effect::Announce {
+                name: Some(name.clone()),
+                level: Level::Error,
+                kind: EventType::Reconciled,
+                message: format!(
+                    "its shim is gone and no new one could attach: {why}; no log until it restarts"
+                ),
+            });
+            self.watch(name, Box::new(live.without_shim()));
+            return;
+        }
+        let run = RunId::new(live.run.run_id.clone());
+        let (exit, last_words) = ends::collect(&paths, &live);
+        self.decide(
+            Input::Exited {
+                name: name.clone(),
+                run,
+                exit,
+                last_words,
+            },
+            effects,
+        );
+    }
+
+    pub(super) fn stop(&mut self, name: &InstanceName, run: &RunId, mode: StopMode) {
+        let Some(watching) = self.watching.get(name) else {
+            return;
+        };
+        if watching.live.run.run_id != run.as_str() {
+            return;
+        }
+        if let Err(error) = watching.live.stop(mode) {
+            // A process that is already gone is on its way to us as an exit.
+            warn!(%name, %error, "signal the shim");
+        }
+    }
+}
