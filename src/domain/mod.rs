@@ -4,6 +4,7 @@ pub mod autopsy;
 pub mod event;
 pub mod exit;
 pub mod fleet;
+pub mod gguf;
 pub mod instance;
 pub mod lifecycle;
 pub mod readings;
