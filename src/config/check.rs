@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use super::fields::Field;
@@ -188,13 +187,19 @@ impl Checked<'_> {
         }
     }
 
-    /// Returns an empty finding that points at a field.
+    /// Returns an empty finding that points at a field, at its table, or else at the file.
     pub(super) fn anchor(&self, path: &str) -> Finding {
-        let place = self.place(path).unwrap_or_else(Place::start);
-        self.sources.get(place.source).map_or_else(
-            || Finding::about_file(Severity::Error, PathBuf::new(), String::new()),
-            |source| source.finding(Severity::Error, &place.span, path.to_owned(), String::new()),
-        )
+        let nowhere = || {
+            let path = self.sources.first().map(|source| source.path.clone());
+            Finding::about_file(Severity::Error, path.unwrap_or_default(), String::new())
+        };
+        self.place(path).map_or_else(nowhere, |place| {
+            self.sources
+                .get(place.source)
+                .map_or_else(nowhere, |source| {
+                    source.finding(Severity::Error, &place.span, path.to_owned(), String::new())
+                })
+        })
     }
 
     fn place(&self, path: &str) -> Option<Place> {

@@ -16,13 +16,24 @@ use super::set;
 use super::settings::Settings;
 use super::spec::{Context, spec};
 use super::tree::{Format, Source};
+use super::values::{self, Origin};
 use crate::domain::instance::{InstanceName, InstanceSpec};
 
-/// Fields that the rules between instances point at.
-const ANCHORS: [&str; 5] = [
+/// Fields that the rules between instances and the lints point at.
+const ANCHORS: [&str; 15] = [
     "name",
     "instance_uid",
+    "binary.path",
+    "model.path",
+    "model.context_size",
+    "model.threads",
+    "server.host",
     "server.port",
+    "gpu.backend",
+    "gpu.device_id",
+    "gpu.layers",
+    "args",
+    "env",
     "logs.stdout",
     "logs.stderr",
 ];
@@ -50,6 +61,8 @@ pub struct Loaded {
     pub(super) directory: String,
     /// Empty findings that point at fields.
     pub(super) anchors: BTreeMap<&'static str, Finding>,
+    /// Where each field was said; fields that nobody named are absent.
+    pub(super) origins: BTreeMap<String, Origin>,
 }
 
 /// An instance whose file cannot be used.
@@ -114,6 +127,22 @@ impl ConfigSet {
             .iter()
             .chain(&self.findings)
             .chain(rows)
+    }
+}
+
+impl Loaded {
+    /// Makes a finding that points at a field, at its table, or else at the file.
+    #[must_use]
+    pub fn finding(&self, field: &str, severity: Severity, message: String) -> Finding {
+        let mut finding = self
+            .anchors
+            .get(field)
+            .cloned()
+            .unwrap_or_else(|| Finding::about_file(severity, self.path.clone(), String::new()));
+        field.clone_into(&mut finding.field);
+        finding.severity = severity;
+        finding.message = message;
+        finding
     }
 }
 
@@ -226,6 +255,7 @@ pub(super) fn interpret(
         .chain(defaults.map(|defaults| &defaults.source))
         .collect();
     let directory = directory_name(folder);
+    let origins = values::origins(&root, &sources);
     let mut checked = check(INSTANCE, "", &root, &sources);
     if !root.is_table() {
         return Err(broken(folder, path, checked.into_findings()));
@@ -266,6 +296,7 @@ pub(super) fn interpret(
         fingerprint: fingerprint(texts.join("\0").as_bytes()),
         directory,
         anchors,
+        origins,
     })
 }
 
@@ -274,7 +305,7 @@ fn directory_name(folder: &Path) -> String {
     name.to_string_lossy().into_owned()
 }
 
-fn broken(folder: &Path, path: &Path, findings: Vec<Finding>) -> Broken {
+pub(super) fn broken(folder: &Path, path: &Path, findings: Vec<Finding>) -> Broken {
     let directory = directory_name(folder);
     Broken {
         name: set::label(&directory),

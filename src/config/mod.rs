@@ -6,15 +6,19 @@
 
 mod autostart;
 mod check;
+pub mod defaults;
+pub mod draft;
 pub mod drift;
 pub mod fields;
 pub mod finding;
 pub mod home;
 mod json;
 pub mod load;
+pub mod migrate;
 mod read;
 mod registry;
 pub mod render;
+pub mod save;
 pub mod schema;
 pub mod secrets;
 mod set;
@@ -23,6 +27,7 @@ mod spec;
 #[cfg(test)]
 mod tests;
 mod tree;
+pub mod values;
 
 pub use set::ports_collide;
 pub use spec::SIMULATED;

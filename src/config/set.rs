@@ -25,11 +25,11 @@ pub(super) fn apply_rules(mut rows: Vec<Row>) -> Vec<Row> {
                     "name {:?} is also that of {other}",
                     loaded.spec.name.as_str()
                 );
-                errors.push(point(&loaded, "name", Severity::Error, message));
+                errors.push(loaded.finding("name", Severity::Error, message));
             }
             if let Some(other) = uids.get(&index) {
                 let message = format!("instance_uid is also that of {other}");
-                errors.push(point(&loaded, "instance_uid", Severity::Error, message));
+                errors.push(loaded.finding("instance_uid", Severity::Error, message));
             }
             if errors.is_empty() {
                 return Ok(loaded);
@@ -108,15 +108,6 @@ fn hosts_overlap(left: &str, right: &str) -> bool {
     }
 }
 
-fn point(loaded: &Loaded, field: &str, severity: Severity, message: String) -> Finding {
-    let anchor = loaded.anchors.get(field).cloned();
-    let mut finding =
-        anchor.unwrap_or_else(|| Finding::about_file(severity, loaded.path.clone(), String::new()));
-    finding.severity = severity;
-    finding.message = message;
-    finding
-}
-
 /// Maps each row that shares its key to the path of another one that has it.
 fn others_with_same(
     rows: &[Row],
@@ -161,7 +152,8 @@ fn tell_shared_ports(rows: &mut [Row]) {
             });
             if let Some((_, other)) = other {
                 let message = format!("server.port {port} is also that of {}", other.spec.name);
-                let lint = point(loaded, "server.port", Severity::Lint, message)
+                let lint = loaded
+                    .finding("server.port", Severity::Lint, message)
                     .with_help("the second of the two to start is refused");
                 lints.push((*index, lint));
             }
@@ -187,7 +179,8 @@ fn tell_shared_logs(rows: &mut [Row]) {
                 "logs.stderr"
             };
             let message = format!("{field} is also a log of {}", other.spec.name);
-            let lint = point(loaded, field, Severity::Lint, message)
+            let lint = loaded
+                .finding(field, Severity::Lint, message)
                 .with_help("each instance needs log files of its own");
             lints.push((*index, lint));
         }

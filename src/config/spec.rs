@@ -19,10 +19,10 @@ use crate::domain::restart::RestartPolicy;
 pub const SIMULATED: &str = "builtin:sim";
 
 /// What `binary.path` is when nothing is said.
-const DEFAULT_BINARY: &str = "llama-server";
+pub(super) const DEFAULT_BINARY: &str = "llama-server";
 
 /// The port of the predecessor's files that name none.
-const LEGACY_PORT: u16 = 8001;
+pub(super) const LEGACY_PORT: u16 = 8001;
 
 /// Context sizes the predecessor accepted; others are rarely meant.
 const USUAL_CONTEXT: std::ops::RangeInclusive<u32> = 512..=262_144;

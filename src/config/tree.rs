@@ -234,7 +234,7 @@ impl Source {
     }
 
     /// Returns line and column in characters, 1 for the first.
-    fn position(&self, offset: usize) -> (usize, usize) {
+    pub(super) fn position(&self, offset: usize) -> (usize, usize) {
         let start = self.line_start(offset);
         let before = self.text.get(..start).unwrap_or_default();
         let within = self.text.get(start..self.floor(offset)).unwrap_or_default();

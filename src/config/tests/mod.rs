@@ -1,6 +1,7 @@
 //! The configurations in `tests/data/config`, field by field and finding by finding.
 
 mod homes;
+mod migrations;
 mod noise;
 
 use std::fs;
