@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 mod cli;
+mod config;
 mod layering;
 mod process;
 mod recovery;

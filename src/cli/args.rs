@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use super::config::ConfigCommand;
 use super::exit::EXIT_CODES;
 use super::output::ColorChoice;
 
@@ -81,6 +82,9 @@ pub(super) enum Command {
     /// List processes of ours that nobody owns
     #[command(after_help = "Examples:\n  llama-orch orphans\n  llama-orch orphans --stop 4711")]
     Orphans(OrphansArgs),
+    /// Check, show and convert configuration files
+    #[command(subcommand)]
+    Config(ConfigCommand),
     /// The shim of one run (internal)
     #[command(hide = true)]
     Shim {

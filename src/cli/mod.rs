@@ -2,6 +2,8 @@
 
 mod act;
 mod args;
+mod columns;
+mod config;
 mod daemon;
 mod describe;
 pub mod exit;
@@ -106,6 +108,7 @@ async fn dispatch(cli: &Cli, home: &Home, output: &Output) -> Result<Exit, CliEr
         Some(Command::Describe(args)) => describe::run(home, &args.name, args.json, output).await,
         Some(Command::Daemon(command)) => daemon::run(home, command.clone(), output).await,
         Some(Command::Orphans(args)) => orphans::run(home, args, output),
+        Some(Command::Config(command)) => config::run(home, command, output),
         // Answered before the arguments were parsed.
         Some(Command::Shim { .. } | Command::Sim { .. }) => Ok(Exit::Usage),
     }

@@ -115,6 +115,15 @@ pub fn load_file(home: &Home, path: &Path) -> Result<Loaded, Broken> {
     read_instance(home, &settings, &registry, path)
 }
 
+/// Reads the instance in a folder, wherever it is; `None` when the folder holds none. The rules
+/// between instances are not applied.
+#[must_use]
+pub fn load_folder(home: &Home, folder: &Path) -> Option<Result<Loaded, Broken>> {
+    let settings = Settings::load(home);
+    let registry = Registry::read(home.registry_file(), home.bins_dir());
+    load_directory(home, &settings, &registry, folder)
+}
+
 impl ConfigSet {
     /// Returns every finding, those of the settings first.
     pub fn all_findings(&self) -> impl Iterator<Item = &Finding> {
@@ -223,13 +232,7 @@ fn read_instance(
     path: &Path,
 ) -> Result<Loaded, Broken> {
     let folder = path.parent().unwrap_or(path);
-    let is_json = path.extension().is_some_and(|ending| ending == "json");
-    let format = if is_json {
-        Format::LegacyJson
-    } else {
-        Format::Toml
-    };
-    match Source::read(path, format) {
+    match Source::read(path, Format::of(path)) {
         Ok(source) => interpret(home, settings, registry, &source),
         Err(finding) => Err(broken(folder, path, vec![*finding])),
     }

@@ -3,13 +3,20 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use super::finding::Finding;
+use super::finding::{Finding, Severity};
+
+/// Whether the text is for a terminal that shows colours; the words are the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ink {
+    Plain,
+    Colored,
+}
 
 /// Returns every finding as text, errors first, each ended by an empty line.
 ///
 /// Paths below `base` are shown relative to it.
 #[must_use]
-pub fn findings(findings: &[Finding], base: &Path) -> String {
+pub fn findings(findings: &[Finding], base: &Path, ink: Ink) -> String {
     let mut ordered: Vec<&Finding> = findings.iter().collect();
     ordered.sort_by(|left, right| {
         let place = |finding: &Finding| (finding.file.clone(), finding.line, finding.column);
@@ -20,30 +27,43 @@ pub fn findings(findings: &[Finding], base: &Path) -> String {
     });
     ordered
         .into_iter()
-        .map(|one| finding(one, base) + "\n")
+        .map(|one| painted(one, base, ink) + "\n")
         .collect()
 }
 
-/// Returns one finding as text: headline, place, the line with a mark under it, help.
+/// Returns one finding as plain text: headline, place, the line with a mark under it, help.
 #[must_use]
 pub fn finding(finding: &Finding, base: &Path) -> String {
+    painted(finding, base, Ink::Plain)
+}
+
+fn painted(finding: &Finding, base: &Path, ink: Ink) -> String {
     let mut text = String::new();
     let path = finding.file.strip_prefix(base).unwrap_or(&finding.file);
     let gutter = finding.line.to_string().len();
-    write_all(&mut text, finding, path, gutter).ok(); // writing to a String cannot fail
+    write_all(&mut text, finding, path, gutter, ink).ok(); // writing to a String cannot fail
     text
 }
 
-fn write_all(text: &mut String, finding: &Finding, path: &Path, gutter: usize) -> std::fmt::Result {
+fn write_all(
+    text: &mut String,
+    finding: &Finding,
+    path: &Path,
+    gutter: usize,
+    ink: Ink,
+) -> std::fmt::Result {
+    let loud = ink.of(finding.severity);
+    let (frame, strong) = (ink.paint("34"), ink.paint("1"));
+    let end = ink.paint("0");
     writeln!(
         text,
-        "{}: {}",
+        "{loud}{}{end}{strong}: {}{end}",
         finding.severity,
         printable(&finding.message)
     )?;
     write!(
         text,
-        "{:gutter$}--> {}",
+        "{:gutter$}{frame}-->{end} {}",
         "",
         printable(&path.display().to_string())
     )?;
@@ -59,19 +79,46 @@ fn write_all(text: &mut String, finding: &Finding, path: &Path, gutter: usize) -
             .take(finding.column.saturating_sub(1))
             .map(|character| if character == '\t' { '\t' } else { ' ' })
             .collect();
-        writeln!(text, "{:gutter$} |", "")?;
-        writeln!(text, "{} | {}", finding.line, printable(&excerpt.text))?;
+        writeln!(text, "{frame}{:gutter$} |{end}", "")?;
         writeln!(
             text,
-            "{:gutter$} | {indent}{}",
+            "{frame}{} |{end} {}",
+            finding.line,
+            printable(&excerpt.text)
+        )?;
+        writeln!(
+            text,
+            "{frame}{:gutter$} |{end} {indent}{loud}{}{end}",
             "",
             "^".repeat(excerpt.width)
         )?;
     }
     if let Some(help) = &finding.help {
-        writeln!(text, "{:gutter$} = help: {}", "", printable(help))?;
+        writeln!(
+            text,
+            "{frame}{:gutter$} ={end} {strong}help{end}: {}",
+            "",
+            printable(help)
+        )?;
     }
     Ok(())
+}
+
+impl Ink {
+    fn paint(self, code: &str) -> String {
+        match self {
+            Self::Plain => String::new(),
+            Self::Colored => format!("\x1b[{code}m"),
+        }
+    }
+
+    fn of(self, severity: Severity) -> String {
+        self.paint(match severity {
+            Severity::Error => "1;31",
+            Severity::Lint => "1;35",
+            Severity::Warning => "1;33",
+        })
+    }
 }
 
 /// Replaces what would move the cursor: a file must not be able to play with a terminal.
@@ -90,7 +137,7 @@ mod tests {
     use std::path::PathBuf;
 
     use super::*;
-    use crate::config::finding::{Excerpt, Severity};
+    use crate::config::finding::Excerpt;
 
     fn sample() -> Finding {
         Finding {
@@ -128,12 +175,23 @@ mod tests {
             PathBuf::from("/home/a"),
             "first in the alphabet".to_owned(),
         );
-        let text = findings(&[warning, sample()], Path::new("/home"));
+        let text = findings(&[warning, sample()], Path::new("/home"), Ink::Plain);
         assert!(text.starts_with("error: "), "{text}");
         assert!(
             text.contains("\n\nwarning: first in the alphabet\n --> a\n"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn colours_change_no_word() {
+        let painted = painted(&sample(), Path::new("/home"), Ink::Colored);
+        let mut plain = painted.clone();
+        for code in ["1;31", "34", "1", "0"] {
+            plain = plain.replace(&format!("\x1b[{code}m"), "");
+        }
+        assert_ne!(painted, plain);
+        assert_eq!(plain, finding(&sample(), Path::new("/home")));
     }
 
     #[test]

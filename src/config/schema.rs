@@ -1,15 +1,43 @@
-//! The fields of an instance's file as a JSON Schema, for editors.
+//! The fields of the files as JSON Schema, for editors.
 
 use serde_json::{Map, Value, json};
 
-use super::fields::{Field, INSTANCE, Kind};
+use super::defaults::defaults;
+use super::fields::{Field, INSTANCE, Kind, SETTINGS};
+use super::tree::Format;
 
 /// Returns the schema (draft 2020-12) of `config.toml`.
 #[must_use]
-pub fn schema() -> Value {
+pub fn instance() -> Value {
+    schema("llama-orch instance", &properties(INSTANCE))
+}
+
+/// Returns the schema of `orchestrator.toml`.
+#[must_use]
+pub fn settings() -> Value {
+    let mut properties = properties(SETTINGS);
+    properties["defaults"]["type"] = json!("object");
+    properties["defaults"]["properties"] = Value::Object(self::properties(INSTANCE));
+    schema("llama-orch settings", &properties)
+}
+
+fn schema(title: &str, properties: &Map<String, Value>) -> Value {
+    json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": title,
+        "type": "object",
+        "properties": properties,
+    })
+}
+
+fn properties(fields: &[Field]) -> Map<String, Value> {
+    let defaults = defaults(Format::Toml);
     let mut properties = Map::new();
-    for field in INSTANCE {
-        let described = describe(field);
+    for field in fields {
+        let mut described = describe(field);
+        if let Some(value) = defaults.get(field.path) {
+            described["default"] = json!(value);
+        }
         match field.path.split_once('.') {
             None => {
                 properties.insert(field.path.to_owned(), described);
@@ -22,12 +50,7 @@ pub fn schema() -> Value {
             }
         }
     }
-    json!({
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "llama-orch instance",
-        "type": "object",
-        "properties": properties,
-    })
+    properties
 }
 
 fn describe(field: &Field) -> Value {
@@ -81,7 +104,7 @@ mod tests {
 
     #[test]
     fn every_field_is_in_the_schema() {
-        let schema = schema();
+        let schema = instance();
         for field in INSTANCE {
             let pointer = field.path.replace('.', "/properties/");
             let described = schema.pointer(&format!("/properties/{pointer}/description"));
@@ -89,5 +112,10 @@ mod tests {
         }
         let port = schema.pointer("/properties/server/properties/port/oneOf/0/maximum");
         assert_eq!(port, Some(&json!(65535)));
+        let interval = "/properties/healthcheck/properties/interval/default";
+        assert_eq!(schema.pointer(interval), Some(&json!(10)));
+        let settings = settings();
+        let grace = settings.pointer("/properties/defaults/properties/stop_grace/default");
+        assert_eq!(grace, Some(&json!(10)));
     }
 }

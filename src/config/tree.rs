@@ -42,6 +42,18 @@ pub enum Format {
     LegacyJson,
 }
 
+impl Format {
+    /// Returns the format that a file's name stands for.
+    #[must_use]
+    pub fn of(path: &Path) -> Self {
+        if path.extension().is_some_and(|ending| ending == "json") {
+            Self::LegacyJson
+        } else {
+            Self::Toml
+        }
+    }
+}
+
 /// A file's path and text.
 #[derive(Clone, Debug)]
 pub(super) struct Source {

@@ -17,7 +17,7 @@ fn survives(text: &str, format: Format) -> Result<(), String> {
         warnings: findings, ..
     })
     | Err(Broken { findings, .. })) = read(text, format);
-    let rendered = render::findings(&findings, Path::new("/"));
+    let rendered = render::findings(&findings, Path::new("/"), render::Ink::Plain);
     if rendered.contains('\u{1b}') {
         return Err(format!("{text:?} reaches the terminal"));
     }

@@ -1,0 +1,274 @@
+//! Configuration from the command line: checked, shown, converted, and never changed unasked.
+
+use std::fs;
+use std::net::TcpListener;
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::support::TestHome;
+
+fn json(text: &str) -> Value {
+    serde_json::from_str(text).unwrap()
+}
+
+/// Every file below a folder with its content, sorted.
+fn everything(folder: &Path) -> Vec<(String, Vec<u8>)> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files.extend(everything(&path));
+        } else {
+            files.push((path.display().to_string(), fs::read(&path).unwrap()));
+        }
+    }
+    files.sort();
+    files
+}
+
+#[test]
+fn validate_points_at_every_mistake_and_fails() {
+    let home = TestHome::new();
+    home.simulated("good", &[], "");
+    home.config(
+        "bad",
+        "binary.path = \"builtin:sim\"\n[server]\nprot = 1\nport = 70000\n[gpu]\nbackend = \"vulcan\"",
+    );
+    let ran = home.run(&["config", "validate"]);
+    assert_eq!(ran.code, 1, "{}", ran.stderr);
+    for part in [
+        "error: server.port must be a port from 1 to 65535, or \"auto\", not 70000\n --> instances/bad/config.toml:4:8\n  |\n4 | port = 70000\n  |        ^^^^^\n",
+        "help: did you mean \"vulkan\"?",
+        "warning: server.prot is not a known field",
+        "help: did you mean server.port?",
+    ] {
+        assert!(ran.stdout.contains(part), "{part}\n{}", ran.stdout);
+    }
+    assert_eq!(ran.stderr, "2 files: 2 errors, 1 warning\n");
+    let file = home.path().join("instances/good/config.toml");
+    let ok = home.ok(&["config", "validate", file.to_str().unwrap()]);
+    assert_eq!(ok.stderr, "1 file, nothing to complain about\n");
+    let folder = home.path().join("instances/bad");
+    let report = home.run(&["config", "validate", "--json", folder.to_str().unwrap()]);
+    let report = json(&report.stdout);
+    assert_eq!(report["valid"], false);
+    let first = &report["findings"][0];
+    assert_eq!((&first["line"], &first["column"]), (&3.into(), &1.into()));
+    assert_eq!(first["field"], "server.prot");
+}
+
+#[test]
+fn settings_and_other_homes_are_validated_by_their_path() {
+    let home = TestHome::new();
+    fs::write(
+        home.path().join("orchestrator.toml"),
+        "[supervisor]\nmax_loading = 0\n[defaults.server]\nport = \"x\"",
+    )
+    .unwrap();
+    let path = home.path().join("orchestrator.toml");
+    let ran = home.run(&["config", "validate", path.to_str().unwrap()]);
+    assert_eq!(ran.code, 1);
+    for part in [
+        "supervisor.max_loading must be",
+        "defaults.server.port must be",
+    ] {
+        assert!(ran.stdout.contains(part), "{}", ran.stdout);
+    }
+    let other = TestHome::new();
+    other.config("a", "server.port = ");
+    let ran = home.run(&["config", "validate", other.path().to_str().unwrap()]);
+    assert!(ran.stdout.contains("is not TOML"), "{}", ran.stdout);
+    let empty = tempfile::tempdir().unwrap();
+    let ran = home.run(&["config", "validate", empty.path().to_str().unwrap()]);
+    assert_eq!(ran.code, 1);
+    assert!(
+        ran.stderr.contains("holds no configuration"),
+        "{}",
+        ran.stderr
+    );
+}
+
+#[test]
+fn lint_looks_at_the_machine() {
+    let home = TestHome::new();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = listener.local_addr().unwrap().port();
+    fs::write(home.path().join("text.gguf"), "no model").unwrap();
+    fs::write(home.path().join("short.gguf"), "GG").unwrap();
+    let rows: [(&str, String, &str); 9] = [
+        ("port", format!("server.port = {taken}"), "is in use by pid"),
+        (
+            "open",
+            "server.port = \"auto\"\nserver.host = \"0.0.0.0\"".to_owned(),
+            "without a key",
+        ),
+        (
+            "model",
+            "server.port = \"auto\"\nmodel.path = \"gone.gguf\"".to_owned(),
+            "gone.gguf does not exist",
+        ),
+        (
+            "text",
+            "server.port = \"auto\"\nmodel.path = \"text.gguf\"".to_owned(),
+            "is not a GGUF file",
+        ),
+        (
+            "short",
+            "server.port = \"auto\"\nmodel.path = \"short.gguf\"".to_owned(),
+            "cut off",
+        ),
+        (
+            "threads",
+            "server.port = \"auto\"\nmodel.threads = 256".to_owned(),
+            "more than the",
+        ),
+        (
+            "logs",
+            "server.port = \"auto\"\nlogs.stdout = \"text.gguf/out.log\"".to_owned(),
+            "text.gguf is not a folder",
+        ),
+        (
+            "args",
+            "server.port = \"auto\"\nargs = [\"--api-key-file\", \"gone.key\", \"-c\", \"1\"]"
+                .to_owned(),
+            "--api-key-file gone.key does not exist",
+        ),
+        (
+            "layers",
+            "server.port = \"auto\"\ngpu.layers = \"all\"".to_owned(),
+            "has no effect",
+        ),
+    ];
+    for (name, text, _) in &rows {
+        home.config(name, &format!("binary.path = \"builtin:sim\"\n{text}"));
+    }
+    home.config(
+        "binary",
+        "binary.path = \"/gone/llama-server\"\nrouter = true\nserver.port = \"auto\"",
+    );
+    for (name, _, part) in &rows {
+        let ran = home.run(&["config", "lint", name]);
+        assert_eq!(ran.code, 1, "{name}: {}{}", ran.stdout, ran.stderr);
+        assert!(ran.stdout.contains(part), "{name}: {}", ran.stdout);
+        assert!(ran.stdout.contains("lint: "), "{name}: {}", ran.stdout);
+    }
+    let ran = home.run(&["config", "lint", "binary"]);
+    assert!(
+        ran.stdout.contains("/gone/llama-server does not exist"),
+        "{}",
+        ran.stdout
+    );
+    // A plain validation knows nothing of the machine.
+    home.ok(&["config", "validate"]);
+}
+
+#[test]
+fn lint_does_not_take_an_instances_own_server_for_a_stranger() {
+    let home = TestHome::new();
+    let port = llama_orch::process::ports::choose_free("127.0.0.1", &[]).unwrap();
+    home.config(
+        "a",
+        &format!("binary.path = \"builtin:sim\"\nserver.port = {port}"),
+    );
+    home.ok(&["up", "a"]);
+    let ran = home.ok(&["config", "lint", "a"]);
+    assert_eq!(ran.stdout, "");
+    home.ok(&["down", "a"]);
+}
+
+#[test]
+fn show_tells_every_value_and_who_said_it_but_no_secret() {
+    let home = TestHome::new();
+    fs::write(
+        home.path().join("orchestrator.toml"),
+        "[defaults]\nmodel.context_size = 1024\n[defaults.env]\nB = \"2\"\n[supervisor]\nstop_grace = 3",
+    )
+    .unwrap();
+    home.config(
+        "a",
+        "binary.path = \"builtin:sim\"\nserver.port = 9999\nargs = [\"--api-key\", \"s3cret\"]\nenv.MY_TOKEN = \"s3cret\"",
+    );
+    let text = home.ok(&["config", "show", "a"]).stdout;
+    for line in [
+        "FIELD\tVALUE\tORIGIN",
+        "server.port\t9999\tconfig.toml:2:15",
+        "model.context_size\t1024\torchestrator.toml:2:22",
+        "model.threads\t-\tbuilt-in",
+        "env.B\t\"2\"\torchestrator.toml:4:5",
+        "stop_grace\t3\torchestrator.toml supervisor.stop_grace",
+        "healthcheck.interval\t10\tbuilt-in",
+        "args\t[\"--api-key\", \"***\"]\tconfig.toml:3:8",
+    ] {
+        assert!(text.lines().any(|found| found == line), "{line}\n{text}");
+    }
+    let body = home.ok(&["config", "show", "a", "--json"]).stdout;
+    assert!(!text.contains("s3cret") && !body.contains("s3cret"));
+    let body = json(&body);
+    let values = body["values"].as_array().unwrap();
+    let of = |field: &str| values.iter().find(|one| one["field"] == field).unwrap();
+    assert_eq!(of("server.port")["value"], 9999);
+    assert_eq!(of("model.context_size")["origin"], "orchestrator.toml");
+    assert_eq!(home.run(&["config", "show", "b"]).code, 2);
+}
+
+#[test]
+fn the_schema_of_both_files_is_printed() {
+    let home = TestHome::new();
+    let schema = json(&home.ok(&["config", "schema"]).stdout);
+    let port = schema.pointer("/properties/server/properties/port/oneOf/0/maximum");
+    assert_eq!(port, Some(&65535.into()));
+    let settings = json(&home.ok(&["config", "schema", "--orchestrator"]).stdout);
+    assert!(
+        settings
+            .pointer("/properties/retention/properties/events_days")
+            .is_some()
+    );
+}
+
+#[test]
+fn migrate_is_a_dry_run_until_it_is_told_to_write() {
+    let home = TestHome::new();
+    let folder = home.path().join("instances/old");
+    fs::create_dir_all(&folder).unwrap();
+    let text = include_str!("data/config/good/legacy-all.json");
+    fs::write(folder.join("config.json"), text).unwrap();
+    let broken = home.path().join("instances/broken");
+    fs::create_dir_all(&broken).unwrap();
+    fs::write(broken.join("config.json"), "{\"name\": 5}").unwrap();
+    home.simulated("new", &[], "");
+
+    let before = everything(home.path());
+    let dry = home.run(&["config", "migrate"]);
+    assert_eq!(dry.code, 1, "one of the two is broken");
+    assert!(
+        dry.stdout.contains("display_name = \"Every field\""),
+        "{}",
+        dry.stdout
+    );
+    assert!(dry.stderr.contains("name must be"), "{}", dry.stderr);
+    assert!(dry.stderr.contains("add --write"), "{}", dry.stderr);
+    assert_eq!(everything(home.path()), before);
+
+    let shown = json(&home.ok(&["config", "show", "every", "--json"]).stdout);
+    let ran = home.ok(&["config", "migrate", "every", "--write", "--json"]);
+    assert_eq!(json(&ran.stdout)[0]["written"], true);
+    assert_eq!(
+        fs::read_to_string(folder.join("config.json.bak")).unwrap(),
+        text
+    );
+    let after = json(&home.ok(&["config", "show", "every", "--json"]).stdout);
+    let values = |body: &Value| -> Vec<(Value, Value)> {
+        let all = body["values"].as_array().unwrap().iter();
+        all.map(|one| (one["field"].clone(), one["value"].clone()))
+            .collect()
+    };
+    assert_eq!(values(&shown), values(&after));
+    let again = home.run(&["config", "migrate", "every"]);
+    assert_eq!(again.code, 1);
+    assert!(
+        again.stderr.contains("has no config.json"),
+        "{}",
+        again.stderr
+    );
+}
