@@ -5,7 +5,6 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::process::Command;
-use std::time::{Duration, Instant};
 
 use llama_orch::domain::exit::ExitStatus;
 use llama_orch::domain::run::{ProcessId, StopMode};
@@ -21,8 +20,7 @@ use llama_orch::process::watch::PidWatcher;
 use llama_orch::process::{orphans, os, tree};
 use rustix::process::Signal;
 
-/// Nothing here takes this long; a machine under load may need much of it.
-const PATIENCE: Duration = Duration::from_secs(30);
+use crate::support::{PATIENCE, wait_until, write_script};
 
 /// A server that says so and then waits to be stopped.
 const WAITING: &str = "echo up; exec sleep 600";
@@ -51,8 +49,7 @@ impl Rig {
     fn with_fake_shim(script: &str) -> Self {
         let mut rig = Self::new();
         let path = rig.folder.path().join("shim");
-        fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o700)).unwrap();
+        write_script(&path, &format!("#!/bin/sh\n{script}\n"));
         rig.shim = ShimProgram::at(path);
         rig
     }
@@ -124,14 +121,6 @@ impl Drop for Rig {
     fn drop(&mut self) {
         // What a failed test left behind; a shim ends with its server.
         orphans::stop_token(&self.token, StopMode::Kill, PATIENCE).ok();
-    }
-}
-
-fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !condition() {
-        assert!(Instant::now() < deadline, "gave up waiting for {what:?}");
-        std::thread::yield_now();
     }
 }
 
@@ -362,7 +351,7 @@ fn a_shim_that_fails_is_explained_and_leaves_nothing_behind() {
         let rig = Rig::with_fake_shim(&format!("export {TOKEN_VARIABLE}=TOKEN\n{script}"));
         let path = rig.folder.path().join("shim");
         let text = fs::read_to_string(&path).unwrap();
-        fs::write(&path, text.replace("TOKEN\n", &format!("{}\n", rig.token))).unwrap();
+        write_script(&path, &text.replace("TOKEN\n", &format!("{}\n", rig.token)));
         let error = rig.try_launch(WAITING).unwrap_err();
         assert!(error.to_string().contains(expected), "{script}: {error}");
         assert_eq!(rig.carriers(), 0, "{script}");

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
 use llama_orch::domain::exit::ExitStatus;
 use llama_orch::domain::run::StopMode;
@@ -15,8 +14,7 @@ use llama_orch::process::runfiles::{
     self, ExitFile, PROTOCOL, RUN_VARIABLE, RunPaths, SpecFile, TOKEN_VARIABLE,
 };
 
-/// Nothing here takes this long; a machine under load may need much of it.
-const PATIENCE: Duration = Duration::from_secs(30);
+use crate::support::{PATIENCE, is_gone, wait_until, write_script};
 
 /// Length of one numbered line, newline included.
 const LINE: usize = 40;
@@ -98,18 +96,6 @@ impl Rig {
     }
 }
 
-fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !condition() {
-        assert!(Instant::now() < deadline, "gave up waiting until {what}");
-        std::thread::yield_now();
-    }
-}
-
-fn is_gone(pid: i32) -> bool {
-    os::stat(pid).map_or(true, |stat| stat.state == 'Z')
-}
-
 /// A shell loop that writes numbered lines of fixed length until it is killed.
 fn flood(count: u64) -> String {
     format!("exec awk 'BEGIN {{ for (i = 1; i <= {count}; i++) printf \"line %034d\\n\", i }}'")
@@ -174,15 +160,23 @@ fn a_second_start_is_refused_while_anything_of_the_first_lives() {
 
 #[test]
 fn the_server_runs_with_no_signal_blocked_and_none_ignored() {
-    let rig = Rig::new();
-    let live = rig.launch(&rig.spec("exec cat /proc/self/status"));
-    rig.exit(&live);
-    let status = String::from_utf8(rig.whole_log("stdout.log")).unwrap();
-    for mask in ["SigBlk", "SigIgn"] {
-        let line = status.lines().find(|line| line.starts_with(mask)).unwrap();
-        let bits = u64::from_str_radix(line.split_whitespace().nth(1).unwrap(), 16).unwrap();
-        // From 32 on they are the C library's own, inherited from whoever runs the tests.
-        assert_eq!(bits & 0x7fff_ffff, 0, "{line}");
+    // As a shell's `&`, nohup and a careless parent leave it.
+    for ignored in ["", "trap '' INT QUIT", "trap '' HUP TERM TSTP ALRM USR1"] {
+        let mut rig = Rig::new();
+        let real = env!("CARGO_BIN_EXE_llama-orch-shim");
+        let script = format!("#!/bin/sh\n{ignored}\nexec {real} \"$@\"\n");
+        let path = rig.folder.path().join("shim");
+        write_script(&path, &script);
+        rig.shim = ShimProgram::at(path);
+        let live = rig.launch(&rig.spec("exec cat /proc/self/status"));
+        rig.exit(&live);
+        let status = String::from_utf8(rig.whole_log("stdout.log")).unwrap();
+        for mask in ["SigBlk", "SigIgn"] {
+            let line = status.lines().find(|line| line.starts_with(mask)).unwrap();
+            let bits = u64::from_str_radix(line.split_whitespace().nth(1).unwrap(), 16).unwrap();
+            // From 32 on they are the C library's own, inherited from whoever runs the tests.
+            assert_eq!(bits & 0x7fff_ffff, 0, "{ignored}: {line}");
+        }
     }
 }
 

@@ -24,6 +24,9 @@ const DEADLINE: Duration = Duration::from_secs(5);
 /// What an ended or hanging shim is given before the next, harder measure.
 const PATIENCE: Duration = Duration::from_millis(200);
 
+/// Between the end of a shim's report and its exit code, on a machine that is busy.
+const LAST_STEP: Duration = Duration::from_secs(2);
+
 /// Descriptors that starting a run takes: the shim's pidfd, both ends of the report's pipe, the
 /// server's pidfd and the two spare read ends, and one for the files that are read meanwhile.
 const DESCRIPTORS: usize = 7;
@@ -352,7 +355,7 @@ fn read_report(child: &mut Child) -> Result<Vec<u8>, LaunchError> {
 /// The shim ended without a report: what it wrote on stderr has to explain it.
 fn mute(paths: &RunPaths, child: &mut Child, shim_fd: &OwnedFd) -> LaunchError {
     // Its pipe closes a little before its exit code is there.
-    let ended = os::readable_within(shim_fd, PATIENCE);
+    let ended = os::readable_within(shim_fd, LAST_STEP);
     let code = ended
         .then(|| child.try_wait().ok().flatten()?.code())
         .flatten();

@@ -1,6 +1,7 @@
 //! A temporary home with the real programs: verbs for tests, and a clean end whatever happens.
 
 mod gguf;
+pub(crate) mod lines;
 
 use std::fs;
 use std::io::{self, Write as _};
@@ -136,16 +137,21 @@ impl TestHome {
 
     /// All bytes of a stream, rotated files first.
     pub(crate) fn whole_log(&self, name: &str, stream: &str) -> Vec<u8> {
-        let log = self
-            .path()
-            .join("logs")
-            .join(name)
-            .join(format!("{stream}.log"));
-        let mut bytes = Vec::new();
-        for file in llama_orch::logs::files_of(&log) {
-            bytes.extend(fs::read(file).unwrap_or_default());
-        }
-        bytes
+        let files = self.log_files(name, stream);
+        let read = |file| fs::read(file).unwrap_or_default();
+        files.into_iter().flat_map(read).collect()
+    }
+
+    /// Bytes of a stream, rotated files included.
+    pub(crate) fn log_length(&self, name: &str, stream: &str) -> u64 {
+        let files = self.log_files(name, stream);
+        let length = |file| fs::metadata(file).map_or(0, |data| data.len());
+        files.into_iter().map(length).sum()
+    }
+
+    fn log_files(&self, name: &str, stream: &str) -> Vec<PathBuf> {
+        let folder = self.path().join("logs").join(name);
+        llama_orch::logs::files_of(&folder.join(format!("{stream}.log")))
     }
 
     /// Events of the database, newest last, as `type instance message`.
@@ -245,8 +251,39 @@ pub(crate) fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !condition() {
         assert!(Instant::now() < deadline, "gave up waiting until {what}");
-        std::thread::yield_now();
+        // Between two looks, so that what is waited for gets the processor.
+        std::thread::park_timeout(Duration::from_millis(1));
     }
+}
+
+/// Trials of a harness: `LLAMA_ORCH_TRIALS` asks for more than the suite's few.
+pub(crate) fn trials(usual: u64) -> u64 {
+    std::env::var("LLAMA_ORCH_TRIALS")
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(usual)
+}
+
+/// Writes a program for others to run. Another process writes it: a child that a test beside this
+/// one is just starting would inherit our descriptor, and the kernel refuses to run what is open
+/// for writing.
+pub(crate) fn write_script(path: &Path, text: &str) {
+    let mut writer = Command::new("/bin/sh")
+        .args([
+            "-c",
+            "umask 077; rm -f \"$0\"; cat >\"$0\" && chmod 700 \"$0\"",
+        ])
+        .arg(path)
+        .stdin(Stdio::piped())
+        .spawn()
+        .unwrap();
+    writer
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(text.as_bytes())
+        .unwrap();
+    assert!(writer.wait().unwrap().success());
 }
 
 pub(crate) fn is_gone(pid: i32) -> bool {
