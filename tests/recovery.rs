@@ -3,15 +3,8 @@
 
 use std::process::Stdio;
 
-use llama_orch::process::runfiles::{self, ExitFile};
-
-use crate::support::{Guarded, TestHome, is_gone, kill_hard, real_server, wait_until};
-
-/// Bytes of one flood line of the simulated server.
-const LINE: usize = 40;
-
-/// Trials of the kill harness in the suite; `LLAMA_ORCH_TRIALS` asks for more.
-const TRIALS: u64 = 12;
+use crate::support::lines::{self, LINE};
+use crate::support::{Guarded, TestHome, is_gone, kill_hard, real_server, trials, wait_until};
 
 #[test]
 fn a_killed_owner_loses_nothing_and_the_next_one_adopts() {
@@ -48,7 +41,7 @@ fn a_killed_shim_is_replaced_and_the_run_goes_on() {
             "--sim-flood",
             "2000",
             "--sim-flood-length",
-            "40",
+            &LINE.to_string(),
             "--sim-flood-stream",
             "stdout",
         ],
@@ -75,7 +68,8 @@ fn a_killed_shim_is_replaced_and_the_run_goes_on() {
             .any(|event| event == "crashed a killed by SIGKILL")
     });
     home.ok(&["down", "a"]);
-    count(&home.whole_log("a", "stdout"), Gap::None, "killed shim");
+    let counted = lines::count(&home.whole_log("a", "stdout"), "killed shim");
+    assert_eq!(counted.missing, 0);
     home.ok(&["daemon", "stop"]);
 }
 
@@ -220,119 +214,6 @@ fn the_database_may_vanish_and_no_instance_does() {
     assert_eq!(home.wait_state("a", "ready")["pid"], pid);
     home.ok(&["down", "--all"]);
     home.ok(&["daemon", "stop"]);
-}
-
-/// Which lines may be missing.
-#[derive(Clone, Copy, PartialEq)]
-enum Gap {
-    None,
-    /// Owner and shim were both dead for a while: one stretch, and the line at its edge.
-    One,
-}
-
-/// Checks numbered lines of several runs, one after the other; returns how many there are.
-fn count(bytes: &[u8], gap: Gap, what: &str) -> u64 {
-    let mut expected = 1;
-    let mut gaps = 0;
-    let mut lines = 0;
-    for line in bytes.split_inclusive(|byte| *byte == b'\n') {
-        let text = String::from_utf8_lossy(line);
-        let number = text
-            .strip_prefix("flood ")
-            .and_then(|rest| rest.split(' ').next()?.parse::<u64>().ok());
-        let whole = line.len() == LINE && line.ends_with(b".\n") && number.is_some();
-        if gap == Gap::One && (!whole || number.is_some_and(|number| number > expected)) {
-            gaps += 1;
-            assert!(gaps <= 2, "{what}: more than one gap");
-            if let (true, Some(number)) = (whole, number) {
-                expected = number + 1;
-            }
-            continue;
-        }
-        assert!(whole, "{what}: torn line {text:?} after {}", expected - 1);
-        // A new run of the same instance counts anew.
-        let restarted = number == Some(1) && expected > 1;
-        assert!(
-            restarted || number == Some(expected),
-            "{what}: {number:?} instead of {expected}"
-        );
-        expected = if restarted { 2 } else { expected + 1 };
-        lines += 1;
-    }
-    lines
-}
-
-#[derive(Clone, Copy, Debug)]
-enum Victim {
-    Owner,
-    Shim,
-    Both,
-}
-
-/// Kills at random under a flood and counts what is left.
-#[test]
-fn random_kills_under_a_flood_lose_double_and_tear_nothing() {
-    let flood = [
-        "--sim-flood",
-        "0",
-        "--sim-flood-lines",
-        "60000",
-        "--sim-flood-length",
-        "40",
-        "--sim-flood-stream",
-        "stdout",
-    ];
-    let crash = ["--sim-crash-after", "700ms", "--sim-crash", "9"];
-    let args: Vec<&str> = flood.iter().chain(&crash).copied().collect();
-    for trial in 0..trials(TRIALS) {
-        let victim = [Victim::Owner, Victim::Shim, Victim::Both][(trial % 3) as usize];
-        let what = format!("trial {trial}, {victim:?} killed");
-        let home = TestHome::new();
-        home.simulated(
-            "a",
-            &args,
-            "restart_policy.max_retries = 0\nlogs.max_size_mb = 1\nlogs.rotation = 20",
-        );
-        home.ok(&["daemon", "start"]);
-        home.ok(&["up", "a", "--no-wait"]);
-        let some = fastrand::usize(0..60_000 * LINE * 3 / 4);
-        wait_until("some lines are there", || {
-            home.run_file("a").is_some() && home.whole_log("a", "stdout").len() >= some
-        });
-        let run = home.run_file("a").unwrap();
-        let owner = home.owner().unwrap();
-        match victim {
-            Victim::Owner => kill_hard(owner),
-            Victim::Shim => kill_hard(run.shim.pid),
-            Victim::Both => {
-                kill_hard(owner);
-                kill_hard(run.shim.pid);
-            }
-        }
-        home.ok(&["daemon", "start"]);
-        let row = home.wait_for("a", "failed", |row| row["status"] == "failed");
-        // A server that ends while owner and shim are both dead has no witness; it is never guessed.
-        let unwitnessed = matches!(victim, Victim::Both) && row["exit"].is_null();
-        assert!(row["exit"]["code"] == 9 || unwitnessed, "{what}: {row}");
-        let gap = match victim {
-            Victim::Owner | Victim::Shim => Gap::None,
-            Victim::Both => Gap::One,
-        };
-        let lines = count(&home.whole_log("a", "stdout"), gap, &what);
-        if gap == Gap::None {
-            assert_eq!(lines, 60_000, "{what}");
-        }
-        let exit: Option<ExitFile> = runfiles::read(&home.run_paths("a").exit()).unwrap();
-        assert!(exit.is_some() || unwitnessed, "{what}");
-        home.ok(&["daemon", "stop"]);
-    }
-}
-
-fn trials(usual: u64) -> u64 {
-    std::env::var("LLAMA_ORCH_TRIALS")
-        .ok()
-        .and_then(|text| text.parse().ok())
-        .unwrap_or(usual)
 }
 
 #[test]

@@ -6,6 +6,8 @@ use std::os::fd::AsFd as _;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use tokio::sync::oneshot;
+
 use super::faults::{Flood, FloodStream};
 
 /// What a pipe takes in one piece (`PIPE_BUF`): no line is ever torn by another writer's.
@@ -20,14 +22,15 @@ const LABEL: &[u8] = b"flood ";
 /// Between two looks at the clock, so that a paced flood costs little.
 const TICK: Duration = Duration::from_millis(10);
 
-/// A reader that is not ready is asked again after this.
+/// A reader that is not ready, or not there, is asked again after this.
 const RETRY: Duration = Duration::from_millis(1);
 
 /// The thread needs next to nothing.
 const STACK_BYTES: usize = 64 << 10;
 
-/// Starts the flood; it ends with its last line, with its reader or with the process.
-pub(super) fn start(flood: Flood) -> io::Result<()> {
+/// Starts the flood; it ends with its last line or with the process. What is returned hears of the
+/// last line.
+pub(super) fn start(flood: Flood) -> io::Result<oneshot::Receiver<()>> {
     // Descriptors of its own: a blocked flood must never hold the lock of stderr.
     let stderr = || io::stderr().as_fd().try_clone_to_owned();
     let stdout = || io::stdout().as_fd().try_clone_to_owned();
@@ -36,16 +39,18 @@ pub(super) fn start(flood: Flood) -> io::Result<()> {
         FloodStream::Stdout => vec![File::from(stdout()?)],
         FloodStream::Both => vec![File::from(stderr()?), File::from(stdout()?)],
     };
+    let (ended, end) = oneshot::channel();
     let thread = thread::Builder::new().name("flood".to_owned());
     thread.stack_size(STACK_BYTES).spawn(move || {
         run(flood, |piece| {
             outputs
                 .iter_mut()
-                .try_for_each(|output| write_patiently(output, piece))
+                .try_for_each(|output| write_or_drop(output, piece))
         })
-        .ok(); // the reader may have gone away
+        .ok(); // an output that fails for good ends the flood
+        ended.send(()).ok(); // nobody has to wait for it
     })?;
-    Ok(())
+    Ok(end)
 }
 
 /// Writes the lines at their pace.
@@ -76,6 +81,17 @@ fn run(flood: Flood, mut write: impl FnMut(&[u8]) -> io::Result<()>) -> io::Resu
         }
     }
     Ok(())
+}
+
+/// Writes a piece, or drops it when nobody reads: the real server's log outlives its reader too.
+fn write_or_drop(output: &mut File, piece: &[u8]) -> io::Result<()> {
+    match write_patiently(output, piece) {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => {
+            thread::sleep(RETRY);
+            Ok(())
+        }
+        written => written,
+    }
 }
 
 fn write_patiently(output: &mut File, mut bytes: &[u8]) -> io::Result<()> {
@@ -146,6 +162,8 @@ fn count_on(number: &mut [u8; DIGITS]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::Read as _;
+    use std::os::fd::AsRawFd as _;
 
     #[test]
     fn lines_are_numbered_without_gaps_and_have_the_same_length() {
@@ -178,17 +196,33 @@ mod tests {
     }
 
     #[test]
-    fn a_flood_ends_with_its_reader() {
+    fn a_flood_outlives_its_reader_and_goes_on_where_it_is() {
+        let (reader, writer) = io::pipe().expect("a pipe");
+        let mut output = File::from(std::os::fd::OwnedFd::from(writer));
+        // What another reader would open again; the pipe itself has none for a while.
+        let again = format!("/proc/self/fd/{}", output.as_raw_fd());
+        drop(reader);
+        write_or_drop(&mut output, b"dropped\n").expect("no reader is no error");
+        let mut reader = File::open(again).expect("a reader again");
+        write_or_drop(&mut output, b"read\n").expect("written");
+        drop(output);
+        let mut text = String::new();
+        reader.read_to_string(&mut text).expect("readable");
+        assert_eq!(text, "read\n");
+    }
+
+    #[test]
+    fn an_output_that_fails_for_good_ends_the_flood() {
         let flood = Flood {
             lines_per_second: 0.0,
             stream: FloodStream::Stderr,
             lines: 0,
             length: 100,
         };
-        let ended = run(flood, |_| Err(ErrorKind::BrokenPipe.into()));
+        let ended = run(flood, |_| Err(ErrorKind::StorageFull.into()));
         assert_eq!(
             ended.map_err(|error| error.kind()),
-            Err(ErrorKind::BrokenPipe)
+            Err(ErrorKind::StorageFull)
         );
     }
 }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use tokio::runtime::Builder;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::oneshot;
 use tokio::time::sleep;
 
 use super::faults::Sigterm;
@@ -75,16 +76,15 @@ async fn live(settings: Settings, log: Log) -> u8 {
         server_line(&log, Level::Info, &format!("listening on {address}"));
     }
     log.server(Level::Trace, "srv", "update_slots", "all slots are idle");
-    if let Some(flood) = shared.settings.faults.flood
-        && let Err(error) = flood::start(flood)
-    {
-        return give_up(&log, &error);
-    }
+    let flooded = match shared.settings.faults.flood.map(flood::start).transpose() {
+        Ok(flooded) => flooded,
+        Err(error) => return give_up(&log, &error),
+    };
     tokio::spawn(Arc::clone(&shared).log_traffic());
     tokio::spawn(hang(Arc::clone(&shared)));
     let code = tokio::select! {
         () = stop.asked() => None,
-        code = crash(&shared) => Some(code),
+        code = crash(&shared, flooded) => Some(code),
     };
     if let Some(code) = code {
         return code;
@@ -143,11 +143,20 @@ fn greet(settings: &Settings, log: &Log) {
     }
 }
 
-/// Waits for the ordered crash, if any, and returns the exit code if the process still lives.
-async fn crash(shared: &Shared) -> u8 {
+/// Waits for the ordered crash, if any, and returns the exit code if the process still lives. A
+/// flood with a last line comes to its end first, however slow the machine is.
+async fn crash(shared: &Shared, flooded: Option<oneshot::Receiver<()>>) -> u8 {
     let Some((after, crash)) = shared.settings.faults.crash else {
         return pending().await;
     };
+    let bounded = shared
+        .settings
+        .faults
+        .flood
+        .is_some_and(|flood| flood.lines > 0);
+    if let (true, Some(flooded)) = (bounded, flooded) {
+        flooded.await.ok(); // it also ends when its output fails
+    }
     sleep(after).await;
     crash.carry_out()
 }
