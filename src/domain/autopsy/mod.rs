@@ -1,6 +1,21 @@
 //! Why a run ended: a named cause, the evidence for it, and what follows.
+//!
+//! [`examine`] decides from what the kernel said of the process, what we had asked of it, and the
+//! last lines it wrote. What a line means is a row of `rules.rs`.
+//!
+//! To explain a new kind of end: a row in `rules.rs`, with a recording of a real build under
+//! `tests/data/stderr/` and a row in `recorded.rs` that names it.
+
+mod examine;
+mod pattern;
+#[cfg(test)]
+mod recorded;
+mod rules;
 
 use std::fmt;
+
+pub use self::examine::{Asked, Readiness, Traces, examine};
+use super::instance::InstanceName;
 
 /// The named cause of an end; the word is what `--json`, events and the database carry.
 // A new cause also needs a row in `Cause::NAMES`.
@@ -9,7 +24,10 @@ pub enum Cause {
     /// It ended as it should after a stop.
     Stopped,
     UnknownFlag,
+    /// A flag or variable has a value that this build or this model does not take.
+    InvalidArgument,
     InvalidDevice,
+    /// A file that the server needs cannot be opened.
     ModelMissing,
     ModelDamaged,
     UnknownArchitecture,
@@ -20,8 +38,13 @@ pub enum Cause {
     OomKilled,
     DeviceError,
     Assertion,
+    /// It broke a rule of the processor: SIGSEGV, SIGBUS or SIGFPE.
     Segfault,
+    /// It was built for another processor.
+    IllegalInstruction,
     LibraryMissing,
+    /// A model could not be fetched from the network.
+    DownloadFailed,
     /// It never became ready in the time it had.
     StartTimedOut,
     /// Its probes failed, or it did no work, until we ended it.
@@ -63,9 +86,10 @@ pub struct Autopsy {
 
 impl Cause {
     /// Every cause with its word.
-    pub const NAMES: [(Self, &'static str); 20] = [
+    pub const NAMES: [(Self, &'static str); 23] = [
         (Self::Stopped, "stopped"),
         (Self::UnknownFlag, "unknown_flag"),
+        (Self::InvalidArgument, "invalid_argument"),
         (Self::InvalidDevice, "invalid_device"),
         (Self::ModelMissing, "model_missing"),
         (Self::ModelDamaged, "model_damaged"),
@@ -77,7 +101,9 @@ impl Cause {
         (Self::DeviceError, "device_error"),
         (Self::Assertion, "assertion"),
         (Self::Segfault, "segfault"),
+        (Self::IllegalInstruction, "illegal_instruction"),
         (Self::LibraryMissing, "library_missing"),
+        (Self::DownloadFailed, "download_failed"),
         (Self::StartTimedOut, "start_timed_out"),
         (Self::Unresponsive, "unresponsive"),
         (Self::KilledFromOutside, "killed_from_outside"),
@@ -85,6 +111,49 @@ impl Cause {
         (Self::Unexplained, "unexplained"),
         (Self::Unwitnessed, "unwitnessed"),
     ];
+}
+
+impl Cause {
+    /// Returns the cause in the fewest words, as shown behind a state.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Stopped => "stopped",
+            Self::UnknownFlag => "unknown flag",
+            Self::InvalidArgument => "invalid argument",
+            Self::InvalidDevice => "invalid device",
+            Self::ModelMissing => "model missing",
+            Self::ModelDamaged => "model damaged",
+            Self::UnknownArchitecture => "unknown architecture",
+            Self::PortInUse => "port in use",
+            Self::OutOfVram => "out of VRAM",
+            Self::OutOfMemory => "out of memory",
+            Self::OomKilled => "OOM-killed",
+            Self::DeviceError => "device error",
+            Self::Assertion => "assertion",
+            Self::Segfault => "segfault",
+            Self::IllegalInstruction => "illegal instruction",
+            Self::LibraryMissing => "library missing",
+            Self::DownloadFailed => "download failed",
+            Self::StartTimedOut => "start timed out",
+            Self::Unresponsive => "unresponsive",
+            Self::KilledFromOutside => "killed from outside",
+            Self::Rebooted => "rebooted",
+            Self::Unexplained => "unexplained",
+            Self::Unwitnessed => "end unknown",
+        }
+    }
+}
+
+impl Autopsy {
+    /// Returns the explanation with the instance's name where its remedy speaks of one.
+    #[must_use]
+    pub fn of(mut self, name: &InstanceName) -> Self {
+        self.remedy = self
+            .remedy
+            .map(|remedy| remedy.replace("NAME", name.as_str()));
+        self
+    }
 }
 
 impl RetryClass {
