@@ -332,6 +332,7 @@ fn spec(folder: &Path, script: &str) -> SpecFile {
         host: "127.0.0.1".to_owned(),
         port: None,
         open_files: None,
+        oom: None,
         config: std::collections::BTreeMap::new(),
     }
 }

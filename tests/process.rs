@@ -77,6 +77,7 @@ impl Rig {
             host: "127.0.0.1".to_owned(),
             port: None,
             open_files: None,
+            oom: None,
             config: BTreeMap::new(),
         }
     }
@@ -396,6 +397,8 @@ fn a_shims_end_is_never_taken_for_its_servers() {
         port: None,
         started_at: 0.0,
         stopping_since: None,
+        stdout_start: None,
+        stderr_start: None,
         attached: false,
         notes: Vec::new(),
     };

@@ -62,6 +62,7 @@ impl Rig {
             host: "127.0.0.1".to_owned(),
             port: None,
             open_files: None,
+            oom: None,
             config: BTreeMap::new(),
         }
     }

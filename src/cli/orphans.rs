@@ -161,6 +161,8 @@ fn adopt(home: &Home, ours: &[&Orphan], pid: i32, output: &Output) -> Result<Exi
         port: spec.port,
         started_at: crate::supervisor::wall_clock(),
         stopping_since: None,
+        stdout_start: None,
+        stderr_start: None,
         attached: false,
         notes: vec!["adopted by hand".to_owned()],
     };

@@ -1,5 +1,6 @@
 //! The read side of instance logs, beside the owner: files that a shim writes, rotates and indexes.
 
+pub mod ending;
 pub mod follow;
 pub mod tail;
 pub mod times;

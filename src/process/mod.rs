@@ -5,6 +5,7 @@ pub mod argv;
 pub mod identity;
 pub mod launch;
 pub mod live;
+pub mod oom;
 pub mod orphans;
 pub mod os;
 pub mod ports;

@@ -58,9 +58,27 @@ pub struct SpecFile {
     /// The server's soft limit of open files; the owner raises its own.
     #[serde(default)]
     pub open_files: Option<u64>,
+    /// How often the kernel's OOM killer had struck around here before the start.
+    #[serde(default)]
+    pub oom: Option<OomFile>,
     /// The static fields of the configuration at start, for finding drift.
     #[serde(default)]
     pub config: BTreeMap<String, String>,
+}
+
+/// A counter of OOM kills and what it said.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OomFile {
+    pub file: PathBuf,
+    pub kills: u64,
+}
+
+/// Where the output of a run begins in a log that earlier runs wrote to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogStartFile {
+    /// The file that was the live one then; rotation renames it.
+    pub inode: u64,
+    pub offset: u64,
 }
 
 /// A process as written to disk.
@@ -98,6 +116,10 @@ pub struct RunFile {
     /// The writing shim is not the server's parent.
     #[serde(default)]
     pub attached: bool,
+    #[serde(default)]
+    pub stdout_start: Option<LogStartFile>,
+    #[serde(default)]
+    pub stderr_start: Option<LogStartFile>,
     /// Things a person should know of this run, such as logs copied without splice.
     #[serde(default)]
     pub notes: Vec<String>,

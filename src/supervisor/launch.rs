@@ -20,7 +20,7 @@ use crate::process::argv::{self, FitFlag};
 use crate::process::launch::{LaunchError, ShimProgram};
 use crate::process::live::LiveRun;
 use crate::process::runfiles::{PROTOCOL, RUN_VARIABLE, RunPaths, SpecFile, TOKEN_VARIABLE};
-use crate::process::{ports, program};
+use crate::process::{oom, ports, program};
 
 /// What every launch needs.
 #[derive(Clone)]
@@ -101,6 +101,7 @@ pub fn launch(
         host: spec.server.host.clone(),
         port,
         open_files: launcher.open_files,
+        oom: oom::counter(),
         config: configs::started_with(spec),
     };
     let live =

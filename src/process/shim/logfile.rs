@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::index::{self, Index};
+use crate::process::runfiles::LogStartFile;
 
 /// How often a full disk is tried again.
 const RETRY: Duration = Duration::from_secs(1);
@@ -66,6 +67,15 @@ impl LogFile {
 
     pub(super) fn size(&self) -> u64 {
         self.size
+    }
+
+    /// Returns where the next byte goes, in a way that survives rotation.
+    pub(super) fn start(&self) -> Option<LogStartFile> {
+        let inode = self.file.metadata().ok()?.ino();
+        Some(LogStartFile {
+            inode,
+            offset: self.size,
+        })
     }
 
     pub(super) fn dropped(&self) -> u64 {

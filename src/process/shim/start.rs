@@ -19,7 +19,8 @@ use super::signals::Signals;
 use super::{StartFailure, report};
 use crate::process::os;
 use crate::process::runfiles::{
-    self, ChildFile, PROTOCOL, ProcessFile, RunFile, RunPaths, ShimPhase, ShimReport, SpecFile,
+    self, ChildFile, LogStartFile, PROTOCOL, ProcessFile, RunFile, RunPaths, ShimPhase, ShimReport,
+    SpecFile,
 };
 
 /// Added to the server's badness, so that under memory pressure it goes before us.
@@ -63,7 +64,8 @@ pub(super) fn launch(paths: RunPaths) -> Result<u8, StartFailure> {
 
     let child = spawn(&spec, stdout_write, stderr_write)?;
     let pid = child.id().cast_signed();
-    let record = describe(paths, &spec, pid).map_err(setup("describe the server"))?;
+    let record = describe(paths, &spec, pid, [stdout_log.start(), stderr_log.start()])
+        .map_err(setup("describe the server"))?;
     let pidfd = os::open_pidfd(pid).map_err(setup("open the server's pidfd"))?;
     fs::write(format!("/proc/{pid}/oom_score_adj"), OOM_SCORE_ADJUST).ok(); // a hint, no more
 
@@ -137,7 +139,12 @@ fn spawn(spec: &SpecFile, stdout: OwnedFd, stderr: OwnedFd) -> Result<Child, Sta
         })
 }
 
-fn describe(paths: RunPaths, spec: &SpecFile, pid: i32) -> io::Result<Record> {
+fn describe(
+    paths: RunPaths,
+    spec: &SpecFile,
+    pid: i32,
+    [stdout_start, stderr_start]: [Option<LogStartFile>; 2],
+) -> io::Result<Record> {
     let own = os::identity(std::process::id().cast_signed())?;
     let child = os::identity(pid)?;
     let (exe_dev, exe_ino) = os::executable(pid).unwrap_or_default();
@@ -160,6 +167,8 @@ fn describe(paths: RunPaths, spec: &SpecFile, pid: i32) -> io::Result<Record> {
         started_at: now(),
         stopping_since: None,
         attached: false,
+        stdout_start,
+        stderr_start,
         notes: Vec::new(),
     };
     Ok(Record { paths, run })
