@@ -27,7 +27,7 @@ fn a_killed_owner_loses_nothing_and_the_next_one_adopts() {
     let new = home.wait_state("c", "ready");
     assert_ne!(new["pid"], pids[2]);
     let events = home.events();
-    let told = "crashed c ended while nobody watched: killed by SIGKILL";
+    let told = "crashed c ended while nobody watched: killed by SIGKILL from outside";
     assert!(events.iter().any(|event| event == told), "{events:#?}");
     home.ok(&["daemon", "stop", "--instances"]);
 }
@@ -65,7 +65,7 @@ fn a_killed_shim_is_replaced_and_the_run_goes_on() {
     wait_until("the end is told", || {
         home.events()
             .iter()
-            .any(|event| event == "crashed a killed by SIGKILL")
+            .any(|event| event == "crashed a killed by SIGKILL from outside")
     });
     home.ok(&["down", "a"]);
     let counted = lines::count(&home.whole_log("a", "stdout"), "killed shim");

@@ -15,6 +15,7 @@ use crate::api::error::ErrorCode;
 use crate::api::wire::{CommandAnswer, FleetBody};
 use crate::config::home::Home;
 use crate::config::load;
+use crate::domain::autopsy::{Autopsy, Cause};
 use crate::domain::fleet::InstanceRow;
 use crate::domain::instance::InstanceName;
 use crate::domain::lifecycle::{Desired, Failure, Health, Status};
@@ -317,11 +318,24 @@ impl Waiting {
                 }
                 Progress::Failed(exit, text) => {
                     output.error(&format!("{name}: {text}"));
+                    if let Some(autopsy) = row.and_then(|row| row.autopsy.as_ref()) {
+                        tell(autopsy, output);
+                    }
                     failed.get_or_insert(exit);
                     false
                 }
             }
         });
+    }
+}
+
+/// Shows what an explanation rests on and what to do about it.
+fn tell(autopsy: &Autopsy, output: &Output) {
+    if let Some(evidence) = &autopsy.evidence {
+        output.say(&format!("  {evidence}"));
+    }
+    if let Some(remedy) = &autopsy.remedy {
+        output.hint(remedy);
     }
 }
 
@@ -355,10 +369,14 @@ fn progress(row: Option<&InstanceRow>, verb: Verb) -> Progress {
         (Verb::Up | Verb::Restart(_), Status::Failed) => {
             Progress::Failed(failure_exit(row.failure), reason())
         }
-        (Verb::Up | Verb::Restart(_), Status::Backoff) => Progress::Failed(
-            Exit::NotReady,
-            format!("{}; it will be tried again", reason()),
-        ),
+        (Verb::Up | Verb::Restart(_), Status::Backoff) => {
+            let cause = row.autopsy.as_ref().map(|autopsy| autopsy.cause);
+            let exit = match cause {
+                Some(Cause::PortInUse) => Exit::PortInUse,
+                Some(_) | None => Exit::NotReady,
+            };
+            Progress::Failed(exit, format!("{}; it will be tried again", reason()))
+        }
         // A start during a stop is remembered, and done when the stop is.
         (Verb::Up, Status::Stopping) if row.desired == Desired::Running => Progress::Underway,
         (Verb::Up, Status::Stopped | Status::Stopping) => {
@@ -411,7 +429,10 @@ async fn follow_until_end(
     tokio::select! {
         ended = until_down(client, name, answer.generation) => {
             let row = ended?;
-            output.error(&format!("{name}: {}", row.reason.unwrap_or_else(|| "it ended".to_owned())));
+            output.error(&format!("{name}: {}", row.reason.as_deref().unwrap_or("it ended")));
+            if let Some(autopsy) = &row.autopsy {
+                tell(autopsy, output);
+            }
             Ok(failure_exit(row.failure))
         }
         failed = follow => failed,

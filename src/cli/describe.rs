@@ -192,6 +192,15 @@ fn text(description: &Description) -> String {
     if let Some(reason) = &instance.reason {
         pair("reason", reason.clone());
     }
+    if let Some(autopsy) = &instance.autopsy {
+        pair("cause", format!("{}: {}", autopsy.cause, autopsy.summary));
+        if let Some(evidence) = &autopsy.evidence {
+            pair("evidence", evidence.clone());
+        }
+        if let Some(remedy) = &autopsy.remedy {
+            pair("remedy", remedy.clone());
+        }
+    }
     pair("wanted", instance.desired.clone());
     pair("url", instance.url.clone().unwrap_or_else(dash));
     let pid = instance.pid.map_or_else(dash, |pid| pid.to_string());

@@ -2,13 +2,15 @@
 
 use crate::config::home::Home;
 use crate::config::load::{self, ConfigSet};
+use crate::domain::autopsy::{Asked, Autopsy, Readiness, examine};
 use crate::domain::exit::RunExit;
 use crate::domain::fleet::FleetSnapshot;
 use crate::domain::instance::InstanceName;
 use crate::domain::lifecycle::{Desired, Failure, Status};
 use crate::process::adopt::{self, Adoption};
-use crate::process::runfiles::{self, RunPaths, SpecFile};
+use crate::process::runfiles::{self, RunFile, RunPaths, SpecFile};
 use crate::store::{Reader, RuntimeRow};
+use crate::supervisor::ends::{self, OomWatch};
 use crate::supervisor::state::{Fleet, Phase};
 use crate::supervisor::{configs, launch};
 
@@ -38,15 +40,38 @@ pub(super) fn picture_of(home: &Home, set: &ConfigSet) -> FleetSnapshot {
             .unwrap_or(Desired::Stopped);
         instance.desired = desired;
         instance.restarts = row.map_or(0, |row| row.restart_attempts);
-        let last_end = stored.last_runs.get(&name).and_then(|run| run.end.as_ref());
+        let last_run = stored.last_runs.get(&name);
+        let last_end = last_run.and_then(|run| run.end.as_ref());
         instance.last_exit = last_end.and_then(|end| end.status);
-        let (phase, exit) = phase_of(home, &name, row, desired);
-        instance.phase = phase;
-        if let Some(exit) = exit {
+        instance.autopsy = last_end.and_then(|end| end.autopsy.clone());
+        let told_of = last_run.filter(|run| run.end.is_some());
+        let found = phase_of(
+            home,
+            &name,
+            row,
+            desired,
+            told_of.map(|run| run.run.as_str()),
+        );
+        instance.phase = found.phase;
+        if let Some((exit, autopsy)) = found.end {
             instance.last_exit = exit.status;
+            instance.autopsy = Some(autopsy);
         }
     }
     fleet.snapshot(0, configs::drifted)
+}
+
+/// What the files and the kernel show of one instance.
+struct Found {
+    phase: Phase,
+    /// The end of its run, when no owner has told it yet.
+    end: Option<(RunExit, Autopsy)>,
+}
+
+impl Found {
+    fn living(phase: Phase) -> Self {
+        Self { phase, end: None }
+    }
 }
 
 fn phase_of(
@@ -54,7 +79,8 @@ fn phase_of(
     name: &InstanceName,
     stored: Option<&RuntimeRow>,
     desired: Desired,
-) -> (Phase, Option<RunExit>) {
+    told_of: Option<&str>,
+) -> Found {
     let paths = RunPaths::new(home.runs_dir(name));
     match adopt::inspect(&paths) {
         Adoption::Live(live) | Adoption::ShimGone(live) => {
@@ -64,24 +90,48 @@ fn phase_of(
             if let Some(view) = stored.filter(|view| view.status.is_live()) {
                 up.health = view.health;
             }
-            (Phase::Up(up), None)
+            Found::living(Phase::Up(up))
         }
-        Adoption::Ended(_, exit) => {
-            let exit = RunExit::from(exit);
-            let wanted = desired == Desired::Running;
-            let phase = match (exit.status, exit.requested || !wanted) {
-                (Some(status), false) => failed(&status.to_string()),
-                (_, _) => told(stored),
-            };
-            (phase, Some(exit))
+        Adoption::Ended(run, exit) if told_of != Some(run.run_id.as_str()) => {
+            ended(name, &paths, &run, RunExit::from(exit), stored, desired)
         }
-        Adoption::Vanished(_) => (failed("it ended, nobody knows how"), None),
-        Adoption::Unproven { why, .. } => (failed(&format!("not proven: {why}")), None),
-        Adoption::Damaged { why } => (
-            failed(&format!("its run files cannot be read: {why}")),
-            None,
-        ),
-        Adoption::Nothing | Adoption::Rebooted(_) => (told(stored), None),
+        Adoption::Vanished(run) if told_of != Some(run.run_id.as_str()) => {
+            let exit = RunExit::from(adopt::collect_exit(&paths, &run, None));
+            ended(name, &paths, &run, exit, stored, desired)
+        }
+        Adoption::Unproven { why, .. } => Found::living(failed(&format!("not proven: {why}"))),
+        Adoption::Damaged { why } => {
+            Found::living(failed(&format!("its run files cannot be read: {why}")))
+        }
+        Adoption::Ended(..) | Adoption::Vanished(_) | Adoption::Nothing | Adoption::Rebooted(_) => {
+            Found::living(told(stored))
+        }
+    }
+}
+
+/// Explains an end that no owner has seen yet, as the next one will.
+fn ended(
+    name: &InstanceName,
+    paths: &RunPaths,
+    run: &RunFile,
+    exit: RunExit,
+    stored: Option<&RuntimeRow>,
+    desired: Desired,
+) -> Found {
+    let traces = ends::traces(paths, run, &exit, &mut OomWatch::default());
+    let asked = match (exit.requested, desired) {
+        (true, Desired::Stopped) => Asked::Stop,
+        (true, Desired::Running) | (false, _) => Asked::Nothing,
+    };
+    let autopsy = examine(&exit, &traces, &asked, Readiness::NotSeen).of(name);
+    let phase = if exit.requested || desired == Desired::Stopped {
+        told(stored)
+    } else {
+        failed(&autopsy.summary)
+    };
+    Found {
+        phase,
+        end: Some((exit, autopsy)),
     }
 }
 

@@ -66,7 +66,12 @@ fn cells(row: &InstanceRow, now: f64) -> [String; 9] {
     let status = match (row.broken, row.restart_at) {
         (true, _) if !row.status.is_live() => "invalid".to_owned(),
         (_, Some(at)) => format!("backoff {}s", (at - now).max(0.0).ceil()),
-        (_, None) => row.status.to_string(),
+        (_, None) => match &row.autopsy {
+            Some(autopsy) if row.status == Status::Failed => {
+                format!("failed: {}", autopsy.cause.label())
+            }
+            Some(_) | None => row.status.to_string(),
+        },
     };
     [
         row.name.to_string(),

@@ -9,6 +9,7 @@ use super::files;
 use super::rows::{
     DesiredWrite, EventFilter, Predecessor, RunEndRow, RunRow, RuntimeRow, Stored, StoredEvent,
 };
+use crate::domain::autopsy::{Autopsy, Cause, RetryClass};
 use crate::domain::event::Level;
 use crate::domain::exit::ExitStatus;
 use crate::domain::instance::InstanceName;
@@ -91,7 +92,8 @@ pub(super) fn runtime(connection: &Connection) -> Result<HashMap<InstanceName, R
 
 const RUN_COLUMNS: &str = "runs.instance_name, runs.run_id, runs.token, runs.pid, runs.shim_pid,
     runs.port, runs.started_at, runs.ended_at, runs.exit_code, runs.exit_signal, runs.core,
-    runs.requested, runs.dropped_bytes, runs.cause, runs.detail";
+    runs.requested, runs.dropped_bytes, runs.cause, runs.detail,
+    runs.retry_class, runs.evidence, runs.remedy";
 
 /// Returns the latest run of every instance.
 pub(super) fn last_runs(connection: &Connection) -> Result<HashMap<InstanceName, RunRow>> {
@@ -133,8 +135,7 @@ fn run(row: &Row<'_>) -> Result<Option<RunRow>> {
             core_dumped: row.get(10)?,
             requested: row.get(11)?,
             dropped_bytes: number(row, 12)?.unwrap_or(0),
-            cause: row.get(13)?,
-            detail: row.get(14)?,
+            autopsy: autopsy(row)?,
         }),
     };
     Ok(Some(RunRow {
@@ -146,6 +147,25 @@ fn run(row: &Row<'_>) -> Result<Option<RunRow>> {
         port: number(row, 5)?,
         started_at: row.get(6)?,
         end,
+    }))
+}
+
+/// Reads the columns from `cause` on.
+fn autopsy(row: &Row<'_>) -> Result<Option<Autopsy>> {
+    let cause: Option<String> = row.get(13)?;
+    let class: Option<String> = row.get(15)?;
+    let cause = cause.as_deref().and_then(Cause::parse);
+    let class = class.as_deref().and_then(RetryClass::parse);
+    let Some((cause, class)) = cause.zip(class) else {
+        return Ok(None);
+    };
+    let summary: Option<String> = row.get(14)?;
+    Ok(Some(Autopsy {
+        cause,
+        class,
+        summary: summary.unwrap_or_else(|| cause.label().to_owned()),
+        evidence: row.get(16)?,
+        remedy: row.get(17)?,
     }))
 }
 

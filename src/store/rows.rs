@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::domain::autopsy::Autopsy;
 use crate::domain::event::{Event, EventType, Level};
 use crate::domain::exit::{ExitStatus, RunExit};
 use crate::domain::instance::InstanceName;
@@ -84,9 +85,7 @@ pub struct RunEnded {
     pub run: RunId,
     pub instance: InstanceName,
     pub exit: RunExit,
-    /// The autopsy's word for why it ended.
-    pub cause: Option<String>,
-    pub detail: Option<String>,
+    pub autopsy: Option<Autopsy>,
 }
 
 /// What one probe said.
@@ -226,8 +225,8 @@ pub struct RunEndRow {
     pub core_dumped: bool,
     pub requested: bool,
     pub dropped_bytes: u64,
-    pub cause: Option<String>,
-    pub detail: Option<String>,
+    /// `None` too when a newer program stored words that this one does not know.
+    pub autopsy: Option<Autopsy>,
 }
 
 /// An event as stored; older programs wrote other words, so `kind` stays text.

@@ -8,9 +8,10 @@ use rusqlite::{Connection, Result, TransactionBehavior, params};
 use super::predecessor;
 
 /// The steps from an empty database to the newest, in order.
-const MIGRATIONS: [&str; 2] = [
+const MIGRATIONS: [&str; 3] = [
     include_str!("../../assets/migrations/001_state.sql"),
     include_str!("../../assets/migrations/002_work_units.sql"),
+    include_str!("../../assets/migrations/003_autopsy.sql"),
 ];
 
 /// The version this program writes.

@@ -188,16 +188,18 @@ fn start_run(
 fn end_run(connection: &Connection, known: &mut KnownInstances, ended: &RunEnded) -> Result<()> {
     ensure_instance(connection, known, &ended.instance, ended.exit.started_at)?;
     let exit = &ended.exit;
+    let autopsy = ended.autopsy.as_ref();
     run(
         connection,
         "INSERT INTO runs (run_id, instance_name, started_at, ended_at, exit_code, exit_signal,
-            core, requested, dropped_bytes, cause, detail)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
+            core, requested, dropped_bytes, cause, detail, retry_class, evidence, remedy)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)
          ON CONFLICT (run_id) DO UPDATE SET ended_at = excluded.ended_at,
             exit_code = excluded.exit_code, exit_signal = excluded.exit_signal,
             core = excluded.core, requested = excluded.requested,
             dropped_bytes = excluded.dropped_bytes, cause = excluded.cause,
-            detail = excluded.detail",
+            detail = excluded.detail, retry_class = excluded.retry_class,
+            evidence = excluded.evidence, remedy = excluded.remedy",
         params![
             ended.run.as_str(),
             ended.instance.as_str(),
@@ -208,8 +210,11 @@ fn end_run(connection: &Connection, known: &mut KnownInstances, ended: &RunEnded
             exit.core_dumped,
             exit.requested,
             i64::try_from(exit.dropped_bytes).unwrap_or(i64::MAX),
-            ended.cause,
-            ended.detail,
+            autopsy.map(|autopsy| autopsy.cause.as_str()),
+            autopsy.map(|autopsy| autopsy.summary.as_str()),
+            autopsy.map(|autopsy| autopsy.class.as_str()),
+            autopsy.and_then(|autopsy| autopsy.evidence.as_deref()),
+            autopsy.and_then(|autopsy| autopsy.remedy.as_deref()),
         ],
     )
 }

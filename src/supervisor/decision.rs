@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::state::{Config, Up};
+use crate::domain::autopsy::{Autopsy, Traces};
 use crate::domain::event::{EventType, Level};
 use crate::domain::exit::RunExit;
 use crate::domain::instance::{InstanceName, InstanceSpec};
@@ -29,7 +30,7 @@ pub enum Input {
         name: InstanceName,
         run: RunId,
         exit: RunExit,
-        last_words: Option<String>,
+        traces: Traces,
     },
     /// Instances that should run because of what is stored or configured.
     Autostart {
@@ -54,7 +55,7 @@ pub enum Input {
         name: InstanceName,
         run: RunId,
         exit: RunExit,
-        last_words: Option<String>,
+        traces: Traces,
     },
     Probed {
         name: InstanceName,
@@ -120,6 +121,7 @@ pub enum Effect {
         name: InstanceName,
         run: RunId,
         exit: RunExit,
+        autopsy: Autopsy,
     },
     StoreHealth {
         name: InstanceName,

@@ -10,6 +10,7 @@ use super::clock::wall;
 use super::state::{Fleet, Up};
 use crate::config::home::Home;
 use crate::config::settings;
+use crate::domain::autopsy::Autopsy;
 use crate::domain::event::{Event, EventType, Level};
 use crate::domain::exit::{ExitStatus, RunExit};
 use crate::domain::instance::InstanceName;
@@ -30,6 +31,7 @@ const COMMIT_TIME: Duration = Duration::from_secs(2);
 pub(super) struct History {
     pub(super) restarts: u32,
     pub(super) last_exit: Option<ExitStatus>,
+    pub(super) autopsy: Option<Autopsy>,
     pub(super) health: Health,
 }
 
@@ -170,14 +172,19 @@ impl Recorder {
         }));
     }
 
-    pub(super) fn run_ended(&mut self, name: &InstanceName, run: &RunId, exit: &RunExit) {
+    pub(super) fn run_ended(
+        &mut self,
+        name: &InstanceName,
+        run: &RunId,
+        exit: &RunExit,
+        autopsy: Autopsy,
+    ) {
         self.ended.insert(name.clone(), run.clone());
         self.pending.push(Write::RunEnded(RunEnded {
             run: run.clone(),
             instance: name.clone(),
             exit: exit.clone(),
-            cause: None,
-            detail: None,
+            autopsy: Some(autopsy),
         }));
     }
 
@@ -376,6 +383,7 @@ fn remembered(stored: &Stored) -> Remembered {
         let history = History {
             restarts: row.restart_attempts,
             last_exit: last_end.and_then(|end| end.status),
+            autopsy: last_end.and_then(|end| end.autopsy.clone()),
             health: if row.status.is_live() {
                 row.health
             } else {

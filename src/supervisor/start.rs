@@ -20,6 +20,7 @@ use super::launch::{self, Launcher};
 use super::record::{Recorder, Remembered};
 use super::state::{Config, Fleet};
 use crate::config::home::Home;
+use crate::domain::autopsy::Traces;
 use crate::domain::event::{EventType, Level};
 use crate::domain::exit::RunExit;
 use crate::domain::fleet::FleetSnapshot;
@@ -111,6 +112,7 @@ pub async fn start(
         if let Some(instance) = fleet.instances.get_mut(name) {
             instance.restarts = view.restarts;
             instance.last_exit = view.last_exit;
+            instance.autopsy.clone_from(&view.autopsy);
         }
     }
     let mut actor = Actor::new(Parts {
@@ -225,14 +227,13 @@ impl Actor {
             Adoption::Ended(..) | Adoption::Vanished(_) | Adoption::Rebooted(_) if !covered => None,
             Adoption::Ended(run, exit) => {
                 let known = self.recorder.knows_end(&name, &run.run_id);
-                let paths = self.launcher.run_paths(&name);
-                (!known).then(|| ended(name, &run, RunExit::from(exit), ends::last_words(&paths)))
+                (!known).then(|| self.ended_unwatched(name, &run, RunExit::from(exit)))
             }
             Adoption::Vanished(run) => {
                 let paths = self.launcher.run_paths(&name);
                 let exit = adopt::collect_exit(&paths, &run, None);
                 let known = self.recorder.knows_end(&name, &run.run_id);
-                (!known).then(|| ended(name, &run, RunExit::from(exit), ends::last_words(&paths)))
+                (!known).then(|| self.ended_unwatched(name, &run, RunExit::from(exit)))
             }
             Adoption::Rebooted(run) => {
                 let known = self.recorder.knows_end(&name, &run.run_id);
@@ -242,10 +243,13 @@ impl Actor {
                     started_at: run.started_at,
                     ended_at: wall(),
                     dropped_bytes: 0,
-                    requested: true,
+                    requested: run.stopping_since.is_some(),
                 };
-                let words = Some("the machine was rebooted".to_owned());
-                (!known).then(|| ended(name, &run, exit, words))
+                let traces = Traces {
+                    rebooted: true,
+                    ..Traces::default()
+                };
+                (!known).then(|| ended(name, &run, exit, traces))
             }
             Adoption::Unproven { run, why } => {
                 let message = format!(
@@ -261,6 +265,12 @@ impl Actor {
                 None
             }
         }
+    }
+
+    fn ended_unwatched(&mut self, name: InstanceName, run: &RunFile, exit: RunExit) -> Input {
+        let paths = self.launcher.run_paths(&name);
+        let traces = ends::traces(&paths, run, &exit, &mut self.oom);
+        ended(name, run, exit, traces)
     }
 
     /// Takes a living run for wanted, unless a user surely asked for its stop.
@@ -311,11 +321,11 @@ impl Actor {
     }
 }
 
-fn ended(name: InstanceName, run: &RunFile, exit: RunExit, last_words: Option<String>) -> Input {
+fn ended(name: InstanceName, run: &RunFile, exit: RunExit, traces: Traces) -> Input {
     Input::EndedUnwatched {
         name,
         run: RunId::new(run.run_id.clone()),
         exit,
-        last_words,
+        traces,
     }
 }

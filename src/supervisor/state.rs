@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::decision::PortTable;
-use crate::domain::autopsy::Autopsy;
+use crate::domain::autopsy::{Autopsy, Cause};
 use crate::domain::exit::ExitStatus;
 use crate::domain::fleet::{FleetSnapshot, InstanceRow};
 use crate::domain::instance::{InstanceName, InstanceSpec, Port};
@@ -31,6 +31,8 @@ pub struct Instance {
     /// Automatic restarts since it was last healthy for long, or since a user acted.
     pub restarts: u32,
     pub resource_failures: u32,
+    /// What was last said to be in the way of a start, so that looking again does not repeat it.
+    pub hindrance: Option<String>,
     pub last_exit: Option<ExitStatus>,
     /// Why the latest finished run ended, until a newer run is healthy.
     pub autopsy: Option<Autopsy>,
@@ -71,6 +73,7 @@ pub enum Phase {
         timer: u64,
         until: f64,
         reason: String,
+        waits: Waits,
     },
     Failed {
         failure: Failure,
@@ -112,9 +115,28 @@ pub enum Origin {
 pub enum Then {
     Stop,
     Launch(Origin),
-    /// It was stopped because it never became ready.
+    /// It was stopped because of what it did or failed to do, and is not started again.
     Fail {
+        cause: Cause,
         reason: String,
+    },
+    /// It was stopped because of what it did or failed to do; the restart policy decides.
+    TryAgain {
+        cause: Cause,
+        reason: String,
+    },
+}
+
+/// What a backoff waits for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Waits {
+    Delay,
+    /// A device that has more free memory than at the first look, or the end of the wait.
+    Vram {
+        /// Bytes free on each device at the first look.
+        free: Option<Vec<u64>>,
+        /// Owner's monotonic time at which it is tried in any case.
+        at_latest: Duration,
     },
 }
 
@@ -126,6 +148,7 @@ impl Default for Instance {
             phase: Phase::Stopped,
             restarts: 0,
             resource_failures: 0,
+            hindrance: None,
             last_exit: None,
             autopsy: None,
         }

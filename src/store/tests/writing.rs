@@ -3,10 +3,21 @@
 use std::time::{Duration, Instant};
 
 use super::{Home, Saved, block_on, close, event, event_write, name, run_started, running, wish};
+use crate::domain::autopsy::{Autopsy, Cause, RetryClass};
 use crate::domain::exit::{ExitStatus, RunExit};
 use crate::domain::lifecycle::{Desired, Health};
 use crate::domain::run::RunId;
 use crate::store::{HealthSample, Pruned, Retention, RunEnded, StoreError, Write};
+
+fn segfault() -> Autopsy {
+    Autopsy {
+        cause: Cause::Segfault,
+        class: RetryClass::Backoff,
+        summary: "crashed".to_owned(),
+        evidence: Some("its last line".to_owned()),
+        remedy: None,
+    }
+}
 
 fn ended(run: &str, instance: &str, ended_at: f64) -> RunEnded {
     RunEnded {
@@ -20,8 +31,7 @@ fn ended(run: &str, instance: &str, ended_at: f64) -> RunEnded {
             dropped_bytes: 7,
             requested: false,
         },
-        cause: Some("segfault".to_owned()),
-        detail: None,
+        autopsy: Some(segfault()),
     }
 }
 
@@ -54,7 +64,7 @@ fn everything_saved_is_loaded_again() {
     let end = stored.last_runs[&name("c")].end.as_ref().expect("an end");
     assert_eq!(end.status, Some(ExitStatus::Signal(11)));
     assert_eq!((end.core_dumped, end.dropped_bytes), (true, 7));
-    assert_eq!(end.cause.as_deref(), Some("segfault"));
+    assert_eq!(end.autopsy, Some(segfault()));
 }
 
 #[test]

@@ -25,8 +25,13 @@ impl Actor {
                         .map(|watching| watching.live.as_ref());
                     self.recorder.run_started(&name, &run, live);
                 }
-                Effect::StoreRunEnded { name, run, exit } => {
-                    self.recorder.run_ended(&name, &run, &exit);
+                Effect::StoreRunEnded {
+                    name,
+                    run,
+                    exit,
+                    autopsy,
+                } => {
+                    self.recorder.run_ended(&name, &run, &exit, autopsy);
                 }
                 Effect::StoreHealth { name, health } => self.recorder.health(&name, health, wall()),
                 Effect::Announce {

@@ -23,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 use super::clock::Clock;
 use super::configs;
 use super::decision::{Action, Command, Effect, Input, Outcome};
+use super::ends::OomWatch;
 use super::handle::{Answer, CommandError, EventRing};
 use super::launch::Launcher;
 use super::record::Recorder;
@@ -51,6 +52,7 @@ pub(super) struct Actor {
     pub(super) watcher: PidWatcher,
     pub(super) clock: Clock,
     watching: HashMap<InstanceName, Watching>,
+    pub(super) oom: OomWatch,
     next_key: u64,
     timers: HashMap<u64, AbortHandle>,
     probes: HashMap<InstanceName, CancellationToken>,
@@ -93,6 +95,7 @@ impl Actor {
             watcher: parts.watcher,
             clock: parts.clock,
             watching: HashMap::new(),
+            oom: OomWatch::default(),
             next_key: 1,
             timers: HashMap::new(),
             probes: HashMap::new(),

@@ -41,15 +41,15 @@ impl Actor {
         };
         self.watcher.forget(live.watched_fd());
         let paths = self.launcher.run_paths(&name);
-        match ends::look(&paths, &live) {
-            ends::End::Recorded { exit, last_words } => {
+        match ends::look(&paths, &live, &mut self.oom) {
+            ends::End::Recorded { exit, traces } => {
                 let run = RunId::new(live.run.run_id.clone());
                 self.decide(
                     Input::Exited {
                         name,
                         run,
                         exit,
-                        last_words,
+                        traces,
                     },
                     effects,
                 );
@@ -90,13 +90,13 @@ impl Actor {
             return;
         }
         let run = RunId::new(live.run.run_id.clone());
-        let (exit, last_words) = ends::collect(&paths, &live);
+        let (exit, traces) = ends::collect(&paths, &live, &mut self.oom);
         self.decide(
             Input::Exited {
                 name: name.clone(),
                 run,
                 exit,
-                last_words,
+                traces,
             },
             effects,
         );

@@ -10,23 +10,31 @@
 //! | stopped   | → waiting      | no-op           | → waiting       | ·              | ·                 | ·                        | ·             | ·      |
 //! | waiting   | no-op          | → stopped       | no-op           | ·              | ·                 | ·                        | ·             | ·      |
 //! | launching | no-op          | remembered      | no-op           | → up, or stops | → failed, backoff | ·                        | ·             | ·      |
-//! | up        | no-op          | → stopping      | → stopping, then | ·             | ·                 | → backoff, failed        | health        | → stopping (start took too long) |
-//! | stopping  | remembered     | may become kill | remembered      | ·              | ·                 | → stopped, or waiting    | ·             | ·      |
-//! | backoff   | → waiting      | → stopped       | → waiting       | ·              | ·                 | ·                        | ·             | → waiting |
+//! | up        | no-op          | → stopping      | → stopping, then | ·             | ·                 | → backoff, failed, stopped (shim told from outside) | health | → stopping (start took too long) |
+//! | stopping  | remembered     | may become kill | remembered      | ·              | ·                 | → stopped, waiting; what it was stopped for may lead to backoff, failed | · | · |
+//! | backoff   | → waiting      | → stopped       | → waiting       | ·              | ·                 | ·                        | ·             | → waiting, or waits on for VRAM |
 //! | failed    | → waiting      | → stopped       | → waiting       | ·              | ·                 | ·                        | ·             | ·      |
+//!
+//! Whether an exit leads to backoff or failed is decided by the class of its autopsy; the table is
+//! in `retry.rs`.
 //!
 //! *Waiting* becomes *launching* as soon as fewer than `max_loading` instances are on their way up.
 
 mod commands;
+mod ends;
+mod retry;
 mod runs;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use self::commands::{begin_stop, command_given, set_desired};
-use self::runs::{adopted, ended_unwatched, exited, launch_failed, launched, reattached};
+use self::ends::{Ended, ended_unwatched, exited};
+use self::retry::{Due, back_off, due};
+use self::runs::{adopted, launch_failed, launched, reattached};
 use super::decision::{Decision, Effect, Input, Moment};
 use super::state::{Config, Fleet, Origin, Phase, Then};
+use crate::domain::autopsy::Cause;
 use crate::domain::event::{EventType, Level};
 use crate::domain::instance::InstanceName;
 use crate::domain::lifecycle::{Desired, Failure, Health};
@@ -48,19 +56,10 @@ pub fn handle(fleet: &mut Fleet, input: Input, moment: &Moment) -> Decision {
             name,
             run,
             exit,
-            last_words,
+            traces,
         } => {
-            if let Some(instance) = fleet.instances.get_mut(&name) {
-                ended_unwatched(
-                    instance,
-                    &name,
-                    run,
-                    &exit,
-                    last_words,
-                    moment,
-                    &mut decision.effects,
-                );
-            }
+            let ended = Ended::new(&run, &exit, &traces);
+            ended_unwatched(fleet, &name, &ended, moment, &mut decision.effects);
         }
         Input::Autostart { names } => autostart(fleet, &names, &mut decision.effects),
         Input::Launched { name, up } => {
@@ -87,17 +86,10 @@ pub fn handle(fleet: &mut Fleet, input: Input, moment: &Moment) -> Decision {
             name,
             run,
             exit,
-            last_words,
+            traces,
         } => {
-            exited(
-                fleet,
-                &name,
-                &run,
-                &exit,
-                last_words,
-                moment,
-                &mut decision.effects,
-            );
+            let ended = Ended::new(&run, &exit, &traces);
+            exited(fleet, &name, &ended, moment, &mut decision.effects);
         }
         Input::Probed {
             name,
@@ -116,7 +108,7 @@ pub fn handle(fleet: &mut Fleet, input: Input, moment: &Moment) -> Decision {
             );
         }
         Input::TimerFired { name, timer } => {
-            timer_fired(fleet, &name, timer, &mut decision.effects);
+            timer_fired(fleet, &name, timer, moment, &mut decision.effects);
         }
     }
     admit(fleet, moment, &mut decision.effects);
@@ -237,6 +229,7 @@ fn probed(
     match health {
         Health::Healthy => {
             up.healthy_since.get_or_insert(moment.elapsed);
+            instance.autopsy = None;
             effects.push(Effect::CancelTimer {
                 name: name.clone(),
                 timer: up.timer,
@@ -261,16 +254,33 @@ fn probed(
     });
 }
 
-fn timer_fired(fleet: &mut Fleet, name: &InstanceName, timer: u64, effects: &mut Vec<Effect>) {
+fn timer_fired(
+    fleet: &mut Fleet,
+    name: &InstanceName,
+    timer: u64,
+    moment: &Moment,
+    effects: &mut Vec<Effect>,
+) {
     let Some(instance) = fleet.instances.get_mut(name) else {
         return;
     };
     match &instance.phase {
-        Phase::Backoff { timer: present, .. } if *present == timer => {
-            instance.phase = Phase::Waiting {
-                origin: Origin::Automatic,
-            };
-        }
+        Phase::Backoff {
+            timer: present,
+            reason,
+            waits,
+            ..
+        } if *present == timer => match due(&fleet.host, waits, moment) {
+            Due::Now => {
+                instance.phase = Phase::Waiting {
+                    origin: Origin::Automatic,
+                };
+            }
+            Due::Later(delay, waits) => {
+                let reason = reason.clone();
+                back_off(instance, name, delay, reason, waits, moment, effects);
+            }
+        },
         Phase::Up(up) if up.timer == timer && !up.was_ready() => {
             let run = up.run.clone();
             let reason = "not ready within healthcheck.start_timeout".to_owned();
@@ -285,7 +295,10 @@ fn timer_fired(fleet: &mut Fleet, name: &InstanceName, timer: u64, effects: &mut
                 name,
                 &run,
                 StopMode::Gentle,
-                Then::Fail { reason },
+                Then::Fail {
+                    cause: Cause::StartTimedOut,
+                    reason,
+                },
                 effects,
             );
         }

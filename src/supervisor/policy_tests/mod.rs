@@ -1,0 +1,217 @@
+//! The policy as rows of data, and under random inputs.
+
+mod random;
+mod retries;
+mod rows;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::decision::{Action, Command, Decision, Effect, Input, Moment};
+use super::policy::handle;
+use super::state::{Config, Fleet, Up};
+use crate::domain::autopsy::Traces;
+use crate::domain::exit::{ExitStatus, RunExit};
+use crate::domain::instance::{
+    Backend, Binary, Gpu, Healthcheck, InstanceName, InstanceSpec, Layers, Logs, Model, Port,
+    ProbeBackoff, ProbeKind, Server,
+};
+use crate::domain::lifecycle::{Health, Status};
+use crate::domain::readings::Readings;
+use crate::domain::restart::RestartPolicy;
+use crate::domain::run::RunId;
+
+/// A fleet of two instances and a clock that a test moves.
+struct Rig {
+    fleet: Fleet,
+    seconds: u64,
+    next_timer: u64,
+}
+
+fn name(text: &str) -> InstanceName {
+    InstanceName::parse(text).expect("a good name")
+}
+
+fn spec(text: &str) -> InstanceSpec {
+    InstanceSpec {
+        name: name(text),
+        display_name: text.to_owned(),
+        tags: Vec::new(),
+        autostart: false,
+        sort_order: None,
+        instance_uid: None,
+        instance_no: None,
+        binary: Binary::Simulated,
+        model: Model {
+            path: None,
+            context_size: 0,
+            batch_size: None,
+            threads: None,
+        },
+        server: Server {
+            host: "127.0.0.1".to_owned(),
+            port: Port::Auto,
+            timeout: 600,
+            parallel: 1,
+        },
+        gpu: Gpu {
+            backend: Backend::Cpu,
+            device_id: 0,
+            layers: Layers::Count(0),
+        },
+        env: BTreeMap::new(),
+        args: Vec::new(),
+        healthcheck: Healthcheck {
+            probe: ProbeKind::Tcp,
+            interval: Duration::from_secs(10),
+            timeout: Duration::from_secs(5),
+            retries: 3,
+            retry_delay: Duration::from_secs(1),
+            start_period: Duration::from_secs(60),
+            start_timeout: Some(Duration::from_secs(3600)),
+            backoff: ProbeBackoff {
+                enabled: true,
+                base: 1.0,
+                max: 60.0,
+                jitter: 0.1,
+            },
+            warmup_prompt: None,
+        },
+        restart_policy: RestartPolicy {
+            max_retries: 3,
+            ..RestartPolicy::default()
+        },
+        stop_grace: Duration::from_secs(10),
+        router: false,
+        logs: Logs {
+            stdout: "/o".into(),
+            stderr: "/e".into(),
+            max_size: 1 << 20,
+            rotation: 3,
+        },
+    }
+}
+
+impl Rig {
+    fn new() -> Self {
+        let mut rig = Self {
+            fleet: Fleet::new(1),
+            seconds: 0,
+            next_timer: 1,
+        };
+        let configs = ["a", "b"].map(|text| (name(text), Config::Ready(Arc::new(spec(text)))));
+        rig.give(Input::ConfigsLoaded(BTreeMap::from(configs)));
+        rig
+    }
+
+    fn give(&mut self, input: Input) -> Decision {
+        let elapsed = Duration::from_secs(self.seconds);
+        let moment = Moment::new(self.seconds as f64, elapsed, self.next_timer, random);
+        let decision = handle(&mut self.fleet, input, &moment);
+        self.next_timer = moment.unused_timer();
+        decision
+    }
+
+    fn command(&mut self, text: &str, action: Action) -> Decision {
+        self.give(Input::Command(Command {
+            name: name(text),
+            action,
+        }))
+    }
+
+    fn status(&self, text: &str) -> Status {
+        self.fleet.instances[&name(text)]
+            .row(&name(text), false)
+            .status
+    }
+
+    fn run(&self, text: &str) -> Option<RunId> {
+        self.fleet.instances[&name(text)].phase.run().cloned()
+    }
+
+    fn launched(&mut self, text: &str) -> Decision {
+        let run = self.run(text).expect("a run is being launched");
+        self.give(Input::Launched {
+            name: name(text),
+            up: up(run),
+        })
+    }
+
+    fn exited(&mut self, text: &str, status: ExitStatus) -> Decision {
+        self.exited_saying(text, status, &[])
+    }
+
+    fn exited_saying(&mut self, text: &str, status: ExitStatus, lines: &[&str]) -> Decision {
+        let run = self.run(text).expect("a run is up");
+        self.give(Input::Exited {
+            name: name(text),
+            run,
+            exit: exit(status),
+            traces: said(lines),
+        })
+    }
+
+    fn healthy(&mut self, text: &str) -> Decision {
+        let run = self.run(text).expect("a run is up");
+        let health = Health::Healthy;
+        self.give(Input::Probed {
+            name: name(text),
+            run,
+            health,
+            detail: None,
+        })
+    }
+}
+
+fn random() -> u128 {
+    fastrand::u128(..)
+}
+
+fn up(run: RunId) -> Up {
+    Up {
+        run,
+        pid: 7,
+        port: Some(1),
+        started_at: 0.0,
+        started_with: BTreeMap::new(),
+        health: Health::Unknown,
+        detail: None,
+        progress: None,
+        readings: Readings::default(),
+        healthy_since: None,
+        timer: 0,
+    }
+}
+
+fn exit(status: ExitStatus) -> RunExit {
+    RunExit {
+        status: Some(status),
+        core_dumped: false,
+        started_at: 0.0,
+        ended_at: 1.0,
+        dropped_bytes: 0,
+        requested: false,
+    }
+}
+
+fn launches(decision: &Decision, text: &str) -> usize {
+    let launch = |effect: &&Effect| matches!(effect, Effect::Launch { name: found, .. } if found.as_str() == text);
+    decision.effects.iter().filter(launch).count()
+}
+
+/// The last lines of a run.
+fn said(lines: &[&str]) -> Traces {
+    Traces {
+        lines: lines.iter().map(|line| (*line).to_owned()).collect(),
+        ..Traces::default()
+    }
+}
+
+/// The timer that a decision sets, and for how long.
+fn timer_of(decision: &Decision) -> Option<(u64, Duration)> {
+    decision.effects.iter().find_map(|effect| match effect {
+        Effect::SetTimer { timer, after, .. } => Some((*timer, *after)),
+        _ => None,
+    })
+}
