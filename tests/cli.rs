@@ -66,7 +66,7 @@ fn exit_codes_say_what_went_wrong() {
         (&["down", "slow"], 8, "not running"),
         (&["up", "nobinary"], 5, "/nonexistent/llama-server"),
         (&["up", "broken"], 1, "99999"),
-        (&["up", "dead"], 7, "model loading error"),
+        (&["up", "dead"], 7, "the model is no GGUF file"),
         (&["up", "slow", "--wait=0"], 7, "not there in time"),
         (&["down", "slow"], 0, "stopped"),
         (&["up", "taken"], 4, "in use by pid"),
