@@ -7,6 +7,7 @@ pub mod fleet;
 pub mod gguf;
 pub mod instance;
 pub mod lifecycle;
+pub mod memory;
 pub mod readings;
 pub mod restart;
 pub mod run;
