@@ -5,7 +5,7 @@ use std::fs;
 use std::io::Read as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::process::CommandExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -13,11 +13,11 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, Signal, kill_process_group};
 use serde::{Deserialize, Serialize};
 
-/// A binary that does not print its help within this is not asked again for it.
-const HELP_TIME: Duration = Duration::from_secs(10);
+/// A binary that does not answer within this is not asked again.
+const ANSWER_TIME: Duration = Duration::from_secs(10);
 
 /// The help of a current llama-server has about 60 kB.
-const HELP_LIMIT: u64 = 1 << 20;
+const ANSWER_LIMIT: u64 = 1 << 20;
 
 /// The help of every binary that was ever asked: `state/binaries.json`.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -53,14 +53,15 @@ pub fn knows_flag(state_dir: &Path, program: &Path, prefix: &[String], flag: &st
     {
         return about.flags.iter().any(|known| known == flag);
     }
-    let flags = flags_in(&help(program, prefix).unwrap_or_default());
+    let flags = flags_in(&ask(program, prefix, "--help").unwrap_or_default());
     let knows = flags.iter().any(|known| known == flag);
     known.binaries.insert(key, About { stamp, flags });
     remember(&cache, &known);
     knows
 }
 
-fn stamp(program: &Path) -> Option<String> {
+/// Returns what changes whenever the program does.
+pub(super) fn stamp(program: &Path) -> Option<String> {
     let metadata = fs::metadata(program).ok()?;
     Some(format!(
         "{}:{}:{}:{}.{}",
@@ -72,7 +73,8 @@ fn stamp(program: &Path) -> Option<String> {
     ))
 }
 
-fn remember(cache: &PathBuf, known: &Known) {
+/// Writes what was learnt of all builds.
+pub(super) fn remember<T: Serialize>(cache: &Path, known: &T) {
     let temporary = cache.with_extension(format!("tmp{}", fastrand::u32(..)));
     let Ok(bytes) = serde_json::to_vec(known) else {
         return;
@@ -86,11 +88,11 @@ fn remember(cache: &PathBuf, known: &Known) {
     }
 }
 
-/// Runs `<program> --help` and returns what it prints.
-fn help(program: &Path, prefix: &[String]) -> Option<String> {
+/// Runs `<program> <flag>` and returns what it prints; kills it when it takes too long.
+pub(super) fn ask(program: &Path, prefix: &[String], flag: &str) -> Option<String> {
     let mut child = Command::new(program)
         .args(prefix)
-        .arg("--help")
+        .arg(flag)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
@@ -101,13 +103,13 @@ fn help(program: &Path, prefix: &[String]) -> Option<String> {
     let stdout = child.stdout.take()?;
     let mut text = Vec::new();
     let reader = std::thread::spawn(move || {
-        stdout.take(HELP_LIMIT).read_to_end(&mut text).ok()?;
+        stdout.take(ANSWER_LIMIT).read_to_end(&mut text).ok()?;
         Some(text)
     });
     let ended = rustix::process::pidfd_open(group, rustix::process::PidfdFlags::empty()).is_ok_and(
         |pidfd| {
             let limit = Timespec {
-                tv_sec: HELP_TIME.as_secs().cast_signed(),
+                tv_sec: ANSWER_TIME.as_secs().cast_signed(),
                 tv_nsec: 0,
             };
             let mut fds = [PollFd::new(&pidfd, PollFlags::IN)];

@@ -1,6 +1,7 @@
 //! Looking at servers and the machine; nothing here decides.
 
 pub mod binary;
+pub mod devices;
 pub mod gguf;
 pub mod http;
 pub mod script;

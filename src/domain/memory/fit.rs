@@ -184,7 +184,10 @@ fn verdict(need: u64, room: &Room, margin: u64) -> Verdict {
         return Verdict::Fits;
     }
     let Some(free) = room.free else {
-        return Verdict::Unknown;
+        return match room.total {
+            Some(total) if need > total => Verdict::WillNotFit,
+            Some(_) | None => Verdict::Unknown,
+        };
     };
     let margin = margin.min(room.total.map_or(margin, |total| total / MARGIN_SHARE));
     match free.checked_sub(need) {
