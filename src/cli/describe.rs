@@ -6,8 +6,9 @@ use serde::Serialize;
 
 use super::exit::{CliError, Exit};
 use super::output::Output;
+use super::table::bytes;
 use super::{logs, ps, select};
-use crate::api::wire::{EventBody, InstanceBody, rfc3339};
+use crate::api::wire::{EventBody, InstanceBody, ReadingsBody, rfc3339};
 use crate::config::home::Home;
 use crate::config::load::{self, ConfigSet};
 use crate::config::{drift, render, secrets};
@@ -179,6 +180,35 @@ fn events(home: &Home, name: &InstanceName) -> Vec<EventBody> {
         .collect()
 }
 
+/// What was measured of the run, as far as it is known.
+fn measured(readings: &ReadingsBody) -> Vec<(&'static str, String)> {
+    let mut lines = Vec::new();
+    let cpu = readings
+        .cpu_percent
+        .map(|percent| format!("{percent:.1} % of a core"));
+    lines.extend(cpu.map(|text| ("cpu", text)));
+    let memory = match (
+        readings.rss_bytes.map(bytes),
+        readings.vram_bytes.map(bytes),
+    ) {
+        (Some(rss), Some(vram)) => Some(format!("{rss} resident, {vram} on the GPU")),
+        (Some(rss), None) => Some(format!("{rss} resident")),
+        (None, vram) => vram.map(|vram| format!("{vram} on the GPU")),
+    };
+    lines.extend(memory.map(|text| ("memory", text)));
+    if let (Some(busy), Some(slots)) = (readings.busy_slots, readings.slots) {
+        lines.push(("slots", format!("{busy} of {slots} busy")));
+    }
+    let rates = readings
+        .tokens_per_second
+        .zip(readings.prompt_tokens_per_second);
+    lines.extend(rates.map(|(generated, prompt)| {
+        let text = format!("{generated:.1} tokens/s, prompt {prompt:.1} tokens/s");
+        ("work", text)
+    }));
+    lines
+}
+
 fn text(description: &Description) -> String {
     let instance = &description.instance;
     let dash = || "-".to_owned();
@@ -210,6 +240,9 @@ fn text(description: &Description) -> String {
     pair("pid", format!("{pid}{shim}"));
     pair("run", instance.run_id.clone().unwrap_or_else(dash));
     pair("started", instance.started_at.clone().unwrap_or_else(dash));
+    for (label, value) in measured(&instance.readings) {
+        pair(label, value);
+    }
     pair("restarts", instance.restarts.to_string());
     if let Some(exit) = instance.exit {
         let how = match (exit.code, exit.signal) {

@@ -7,14 +7,22 @@ use crate::domain::lifecycle::{Health, Status};
 /// The widest a column grows before its text is cut.
 const COLUMN_LIMIT: usize = 32;
 
+/// What every table has, for people and for scripts.
 const HEADERS: [&str; 9] = [
     "NAME", "PID", "PORT", "BACKEND", "DEVICE", "MODEL", "STATUS", "HEALTH", "UPTIME",
 ];
 
+/// What is added for a person whose terminal is wide enough; scripts find it in `--json`.
+const MEASURED: [&str; 4] = ["CPU", "MEM", "SLOTS", "TOK/S"];
+
+/// The columns whose text is coloured.
+const STATUS: usize = 6;
+const HEALTH: usize = 7;
+
 /// How a table is laid out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum TableStyle {
-    /// Aligned columns for a person.
+    /// Aligned columns for a person, as many as fit.
     Aligned { color: bool },
     /// Tabs and nothing else, for a pipe.
     Tabs,
@@ -23,45 +31,77 @@ pub(super) enum TableStyle {
 /// Draws the table, one string per line.
 #[must_use]
 pub(super) fn draw(rows: &[InstanceRow], style: TableStyle, now: f64) -> Vec<String> {
-    let cells: Vec<[String; 9]> = rows.iter().map(|row| cells(row, now)).collect();
     match style {
         TableStyle::Tabs => {
             let head = HEADERS.join("\t");
             std::iter::once(head)
-                .chain(cells.iter().map(|row| row.join("\t")))
+                .chain(rows.iter().map(|row| cells(row, now).join("\t")))
                 .collect()
         }
-        TableStyle::Aligned { color } => aligned(rows, &cells, color),
+        TableStyle::Aligned { color } => aligned(rows, color, now, terminal_width()),
     }
 }
 
-fn aligned(rows: &[InstanceRow], cells: &[[String; 9]], color: bool) -> Vec<String> {
-    let widths: [usize; 9] = std::array::from_fn(|column| {
-        let longest = cells
-            .iter()
-            .map(|row| row[column].chars().count())
-            .max()
-            .unwrap_or(0);
-        longest.clamp(HEADERS[column].len(), COLUMN_LIMIT)
-    });
+/// Columns of the terminal that stdout is, if it is one.
+fn terminal_width() -> Option<usize> {
+    let size = rustix::termios::tcgetwinsize(rustix::stdio::stdout()).ok()?;
+    (size.ws_col > 0).then_some(usize::from(size.ws_col))
+}
+
+fn aligned(rows: &[InstanceRow], color: bool, now: f64, width: Option<usize>) -> Vec<String> {
+    let mut headers: Vec<&str> = HEADERS.to_vec();
+    let mut cells: Vec<Vec<String>> = rows.iter().map(|row| cells(row, now)).collect();
+    if rows.iter().any(|row| row.status.is_live()) {
+        headers.extend(MEASURED);
+        for (cells, row) in cells.iter_mut().zip(rows) {
+            cells.extend(measured(row));
+        }
+    }
+    let widths: Vec<usize> = headers
+        .iter()
+        .enumerate()
+        .map(|(column, header)| {
+            let lengths = cells.iter().map(|row| row[column].chars().count());
+            let longest = lengths.max().unwrap_or(0);
+            longest.clamp(header.len(), COLUMN_LIMIT)
+        })
+        .collect();
+    let shown = shown(&widths, width);
     let mut lines = Vec::with_capacity(rows.len() + 1);
-    let head: [String; 9] = std::array::from_fn(|column| fit(HEADERS[column], widths[column]));
+    let head: Vec<String> = (0..shown)
+        .map(|column| fit(headers[column], widths[column]))
+        .collect();
     lines.push(paint(color, Paint::Dim, head.join("  ").trim_end()));
     for (row, texts) in rows.iter().zip(cells) {
-        let padded: [String; 9] = std::array::from_fn(|column| {
-            let text = fit(&texts[column], widths[column]);
-            match column {
-                6 => paint(color, status_paint(row), &text),
-                7 => paint(color, health_paint(row.health), &text),
-                _ => text,
-            }
-        });
+        let padded: Vec<String> = (0..shown)
+            .map(|column| {
+                let text = fit(&texts[column], widths[column]);
+                match column {
+                    STATUS => paint(color, status_paint(row), &text),
+                    HEALTH => paint(color, health_paint(row.health), &text),
+                    _ => text,
+                }
+            })
+            .collect();
         lines.push(padded.join("  ").trim_end().to_owned());
     }
     lines
 }
 
-fn cells(row: &InstanceRow, now: f64) -> [String; 9] {
+/// Returns how many columns fit; the ordinary ones are always shown.
+fn shown(widths: &[usize], width: Option<usize>) -> usize {
+    let Some(width) = width else {
+        return widths.len();
+    };
+    let mut end = 0;
+    let fitting = widths.iter().take_while(|column| {
+        end += **column + 2;
+        end - 2 <= width
+    });
+    fitting.count().max(HEADERS.len()).min(widths.len())
+}
+
+fn cells(row: &InstanceRow, now: f64) -> Vec<String> {
     let dash = || "-".to_owned();
     let status = match (row.broken, row.restart_at) {
         (true, _) if !row.status.is_live() => "invalid".to_owned(),
@@ -73,7 +113,11 @@ fn cells(row: &InstanceRow, now: f64) -> [String; 9] {
             Some(_) | None => row.status.to_string(),
         },
     };
-    [
+    let health = match (row.health, row.progress) {
+        (Health::Loading, Some(percent)) => format!("{} {percent}%", row.health),
+        (_, _) => row.health.to_string(),
+    };
+    vec![
         row.name.to_string(),
         row.pid.map_or_else(dash, |pid| pid.to_string()),
         row.port.map_or_else(dash, |port| port.to_string()),
@@ -81,10 +125,47 @@ fn cells(row: &InstanceRow, now: f64) -> [String; 9] {
         row.device.clone(),
         row.model.clone(),
         status,
-        row.health.to_string(),
+        health,
         row.started_at
             .map_or_else(dash, |start| duration((now - start).max(0.0) as u64)),
     ]
+}
+
+/// What was measured of the run; a dash where nobody knows.
+fn measured(row: &InstanceRow) -> [String; 4] {
+    let dash = || "-".to_owned();
+    let readings = &row.readings;
+    [
+        readings
+            .cpu_percent
+            .map_or_else(dash, |percent| format!("{percent:.0}%")),
+        readings.rss_bytes.map_or_else(dash, bytes),
+        match (readings.busy_slots, readings.slots) {
+            (Some(busy), Some(slots)) => format!("{busy}/{slots}"),
+            (Some(busy), None) => busy.to_string(),
+            (None, _) => dash(),
+        },
+        readings
+            .tokens_per_second
+            .map_or_else(dash, |rate| format!("{rate:.1}")),
+    ]
+}
+
+/// Writes a size in the unit that needs the fewest digits: `820K`, `14M`, `6.3G`.
+#[must_use]
+pub(super) fn bytes(bytes: u64) -> String {
+    let units = ["K", "M", "G", "T"];
+    let mut value = bytes as f64 / 1024.0;
+    let mut unit = 0;
+    while value >= 1000.0 && unit + 1 < units.len() {
+        value /= 1024.0;
+        unit += 1;
+    }
+    if value < 10.0 && unit > 1 {
+        format!("{value:.1}{}", units[unit])
+    } else {
+        format!("{value:.0}{}", units[unit])
+    }
 }
 
 /// Writes seconds as the two largest units: `42s`, `5m10s`, `3h04m`, `2d04h`.
@@ -147,6 +228,38 @@ mod tests {
         for (seconds, text) in rows {
             assert_eq!(duration(seconds), text);
         }
+    }
+
+    #[test]
+    fn sizes_are_short() {
+        let rows = [
+            (0, "0K"),
+            (820 << 10, "820K"),
+            (1023 << 10, "1M"),
+            (14 << 20, "14M"),
+            (6 << 30, "6.0G"),
+            (64 << 30, "64G"),
+            (2 << 40, "2.0T"),
+        ];
+        for (size, text) in rows {
+            assert_eq!(bytes(size), text);
+        }
+    }
+
+    #[test]
+    fn measured_columns_go_first_when_the_terminal_is_narrow() {
+        let widths = [4, 3, 4, 7, 6, 5, 6, 6, 6, 3, 3, 5, 5];
+        let rows = [
+            (None, 13),
+            (Some(87), 13),
+            (Some(86), 12),
+            (Some(75), 11),
+            (Some(10), 9),
+        ];
+        for (width, columns) in rows {
+            assert_eq!(shown(&widths, width), columns, "{width:?}");
+        }
+        assert_eq!(shown(&widths[..9], Some(200)), 9);
     }
 
     #[test]

@@ -1,19 +1,22 @@
-//! A probe that asks a server over HTTP how it is.
+//! Asking a server over HTTP: how it is, and whatever else it answers.
 //!
-//! It speaks to the address itself: proxies in the environment are never asked.
+//! It speaks to the address itself: proxies in the environment are never asked, redirects never
+//! followed, and no connection is kept, because an open one holds a thread of llama-server.
 
+use std::error::Error;
+use std::fmt;
+use std::io;
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use http_body_util::{BodyExt as _, Empty, Limited};
-use hyper::Request;
-use hyper_util::rt::TokioIo;
-use tokio::net::{TcpStream, UnixStream};
+use reqwest::header::{AUTHORIZATION, CONNECTION, CONTENT_TYPE};
+use reqwest::redirect::Policy;
+use reqwest::{Client, ClientBuilder, RequestBuilder};
 
 use super::{Address, Outcome, Verdict};
 
-/// A health answer is a few bytes; more is not read.
-const BODY_LIMIT: usize = 64 << 10;
+/// The longest answer that is read: `/metrics` has some kilobytes, `/props` carries a chat template.
+const BODY_LIMIT: usize = 1 << 20;
 
 /// How much of a wrong answer is repeated to people.
 const EXCERPT_LIMIT: usize = 120;
@@ -21,23 +24,129 @@ const EXCERPT_LIMIT: usize = 120;
 /// llama-server's answer while it reads its model.
 const LOADING: u16 = 503;
 
-/// What to ask and what to expect.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Target {
-    pub address: Address,
-    pub path: String,
-    pub expected_status: Vec<u16>,
-    /// Text that the body must hold.
-    pub expected_body: Option<String>,
-    pub api_key: Option<String>,
+/// All servers on TCP are asked through one client; it keeps nothing between two questions.
+static SHARED: LazyLock<Option<Client>> = LazyLock::new(|| builder().build().ok());
+
+/// A way to one server.
+#[derive(Clone, Debug)]
+pub struct Server {
+    client: Option<Client>,
+    base: String,
+    key: Option<Key>,
 }
 
-/// Asks once; a server without `/health` is asked for `/v1/health`.
-pub async fn probe(target: &Target, timeout: Duration) -> Outcome {
+/// An API key; it is never shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Key(String);
+
+/// What an answer must be like to count as healthy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Expected {
+    pub path: String,
+    pub status: Vec<u16>,
+    /// Text that the body must hold.
+    pub body: Option<String>,
+}
+
+/// What a server answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    pub status: u16,
+    pub body: String,
+}
+
+/// No answer came.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{reason}")]
+pub struct Unanswered {
+    pub reason: String,
+}
+
+impl Key {
+    #[must_use]
+    pub fn new(text: String) -> Self {
+        Self(text)
+    }
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Key(…)")
+    }
+}
+
+impl Server {
+    /// Prepares to ask the server at this address; `key` is sent along with every question.
+    #[must_use]
+    pub fn new(address: &Address, key: Option<Key>) -> Self {
+        let client = match address {
+            Address::Tcp { .. } => SHARED.clone(),
+            Address::Unix(socket) => builder().unix_socket(socket.as_path()).build().ok(),
+        };
+        let base = format!("http://{}", address.authority());
+        Self { client, base, key }
+    }
+
+    /// Asks for a path.
+    ///
+    /// # Errors
+    ///
+    /// Returns why no answer came. There is no time limit here.
+    pub async fn get(&self, path: &str) -> Result<Answer, Unanswered> {
+        let client = self.client()?;
+        self.exchange(client.get(self.url(path))).await
+    }
+
+    /// Posts JSON to a path.
+    ///
+    /// # Errors
+    ///
+    /// Returns why no answer came. There is no time limit here.
+    pub async fn post(&self, path: &str, json: String) -> Result<Answer, Unanswered> {
+        let request = self.client()?.post(self.url(path));
+        let request = request.header(CONTENT_TYPE, "application/json").body(json);
+        self.exchange(request).await
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.base)
+    }
+
+    fn client(&self) -> Result<&Client, Unanswered> {
+        self.client.as_ref().ok_or_else(|| Unanswered {
+            reason: "no HTTP client could be made".to_owned(),
+        })
+    }
+
+    async fn exchange(&self, mut request: RequestBuilder) -> Result<Answer, Unanswered> {
+        request = request.header(CONNECTION, "close");
+        if let Some(Key(key)) = &self.key {
+            request = request.header(AUTHORIZATION, format!("Bearer {key}"));
+        }
+        let mut answer = request.send().await?;
+        let status = answer.status().as_u16();
+        let mut body = Vec::new();
+        while let Some(part) = answer.chunk().await? {
+            body.extend_from_slice(&part);
+            if body.len() > BODY_LIMIT {
+                return Err(Unanswered {
+                    reason: format!("the answer is longer than {BODY_LIMIT} bytes"),
+                });
+            }
+        }
+        Ok(Answer {
+            status,
+            body: String::from_utf8_lossy(&body).into_owned(),
+        })
+    }
+}
+
+/// Asks once how a server is; one without `/health` is asked for `/v1/health`.
+pub async fn probe(server: &Server, expected: &Expected, timeout: Duration) -> Outcome {
     let begun = Instant::now();
-    let verdict = match tokio::time::timeout(timeout, ask(target)).await {
+    let verdict = match tokio::time::timeout(timeout, ask(server, expected)).await {
         Ok(Ok(verdict)) => verdict,
-        Ok(Err(reason)) => Verdict::Unreachable { reason },
+        Ok(Err(Unanswered { reason })) => Verdict::Unreachable { reason },
         Err(_) => Verdict::TimedOut,
     };
     Outcome {
@@ -46,166 +155,199 @@ pub async fn probe(target: &Target, timeout: Duration) -> Outcome {
     }
 }
 
-async fn ask(target: &Target) -> Result<Verdict, String> {
-    let (status, body) = get(target, &target.path).await?;
-    if status == 404 && target.path == "/health" {
-        let (status, body) = get(target, "/v1/health").await?;
-        return Ok(judge(target, status, &body));
+async fn ask(server: &Server, expected: &Expected) -> Result<Verdict, Unanswered> {
+    let answer = server.get(&expected.path).await?;
+    if answer.status == 404 && expected.path == "/health" {
+        return Ok(judge(expected, &server.get("/v1/health").await?));
     }
-    Ok(judge(target, status, &body))
+    Ok(judge(expected, &answer))
 }
 
-fn judge(target: &Target, status: u16, body: &str) -> Verdict {
-    if target.expected_status.contains(&status) {
-        let fits = target
-            .expected_body
+fn judge(expected: &Expected, answer: &Answer) -> Verdict {
+    let Answer { status, body } = answer;
+    if expected.status.contains(status) {
+        let fits = expected
+            .body
             .as_ref()
-            .is_none_or(|text| body.contains(text.as_str()));
+            .is_none_or(|text| body.contains(text));
         if fits {
             return Verdict::Healthy;
         }
-    } else if status == LOADING {
+    } else if *status == LOADING {
         return Verdict::Loading;
     }
-    let excerpt = body.chars().take(EXCERPT_LIMIT).collect();
-    Verdict::Wrong { status, excerpt }
-}
-
-async fn get(target: &Target, path: &str) -> Result<(u16, String), String> {
-    match &target.address {
-        Address::Tcp { host, port } => {
-            let stream = TcpStream::connect((host.as_str(), *port))
-                .await
-                .map_err(|error| error.to_string())?;
-            exchange(stream, target, path).await
-        }
-        Address::Unix(socket) => {
-            let stream = UnixStream::connect(socket)
-                .await
-                .map_err(|error| error.to_string())?;
-            exchange(stream, target, path).await
-        }
+    Verdict::Wrong {
+        status: *status,
+        excerpt: body.chars().take(EXCERPT_LIMIT).collect(),
     }
 }
 
-async fn exchange<S>(stream: S, target: &Target, path: &str) -> Result<(u16, String), String>
-where
-    S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
-{
-    let mut request = Request::get(path)
-        .header("host", target.address.authority())
-        .header("user-agent", "llama-orch")
-        .header("connection", "close");
-    if let Some(key) = &target.api_key {
-        request = request.header("authorization", format!("Bearer {key}"));
-    }
-    let request = request
-        .body(Empty::<Bytes>::new())
-        .map_err(|error| error.to_string())?;
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
-        .await
-        .map_err(|error| error.to_string())?;
-    let exchange = async {
-        let answer = sender
-            .send_request(request)
-            .await
-            .map_err(|error| error.to_string())?;
-        let status = answer.status().as_u16();
-        let body = Limited::new(answer.into_body(), BODY_LIMIT)
-            .collect()
-            .await
-            .map_err(|error| error.to_string())?;
-        Ok((
-            status,
-            String::from_utf8_lossy(&body.to_bytes()).into_owned(),
-        ))
-    };
-    // Driven here and not in a task of its own, so that a cancelled probe leaves nothing behind.
-    let mut connection = std::pin::pin!(connection);
-    let mut exchange = std::pin::pin!(exchange);
-    tokio::select! {
-        answer = &mut exchange => answer,
-        ended = &mut connection => match ended {
-            Ok(()) => exchange.await,
-            Err(error) => Err(error.to_string()),
-        },
+fn builder() -> ClientBuilder {
+    Client::builder()
+        .no_proxy()
+        .redirect(Policy::none())
+        .pool_max_idle_per_host(0)
+        .user_agent("llama-orch")
+}
+
+impl From<reqwest::Error> for Unanswered {
+    /// What reqwest says is about requests and URLs; a person wants to know what the kernel said.
+    fn from(error: reqwest::Error) -> Self {
+        let mut cause: &dyn Error = &error;
+        loop {
+            if let Some(system) = cause.downcast_ref::<io::Error>()
+                && system.raw_os_error().is_some()
+            {
+                let reason = system.to_string();
+                return Self { reason };
+            }
+            let Some(deeper) = cause.source() else {
+                let reason = cause.to_string();
+                return Self { reason };
+            };
+            cause = deeper;
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-    use tokio::net::TcpListener;
+    use std::path::Path;
+    use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+    use tokio::net::{TcpListener, UnixListener};
 
-    async fn check(answers: &'static [&'static str], expected: Verdict) {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("listen");
-        let port = listener.local_addr().expect("an address").port();
-        let server = tokio::spawn(async move {
-            for answer in answers {
-                let (mut stream, _) = listener.accept().await.expect("a client");
-                let mut request = [0; 1024];
-                let _read = stream.read(&mut request).await.expect("a request");
-                stream.write_all(answer.as_bytes()).await.expect("answered");
-            }
-        });
-        let target = Target {
-            address: Address::Tcp {
-                host: "127.0.0.1".to_owned(),
-                port,
-            },
+    const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+    const LIMIT: Duration = Duration::from_secs(60);
+
+    fn expected() -> Expected {
+        Expected {
             path: "/health".to_owned(),
-            expected_status: vec![200],
-            expected_body: Some("ok".to_owned()),
-            api_key: None,
+            status: vec![200],
+            body: Some("ok".to_owned()),
+        }
+    }
+
+    /// Reads one request, answers it and returns what was asked.
+    async fn serve(mut stream: impl AsyncRead + AsyncWrite + Unpin, answer: &str) -> String {
+        let mut request = vec![0; 4096];
+        let length = stream.read(&mut request).await.expect("a request");
+        stream.write_all(answer.as_bytes()).await.expect("answered");
+        String::from_utf8_lossy(&request[..length]).to_lowercase()
+    }
+
+    /// Probes a server that gives these answers, one to each connection; returns the requests.
+    async fn check(host: &str, answers: &[&str], verdict: Verdict) -> Vec<String> {
+        let Ok(listener) = TcpListener::bind((host, 0)).await else {
+            return Vec::new(); // a machine without IPv6
         };
-        assert_eq!(
-            probe(&target, Duration::from_secs(10)).await.verdict,
-            expected
-        );
-        server.await.expect("the server ended well");
+        let address = Address::Tcp {
+            host: host.to_owned(),
+            port: listener.local_addr().expect("an address").port(),
+        };
+        let server = Server::new(&address, Some(Key::new("s3cret".to_owned())));
+        let expected = expected();
+        let answering = async {
+            let mut asked = Vec::new();
+            for answer in answers {
+                let (stream, _) = listener.accept().await.expect("a client");
+                asked.push(serve(stream, answer).await);
+            }
+            asked
+        };
+        let (outcome, asked) = tokio::join!(probe(&server, &expected, LIMIT), answering);
+        assert_eq!(outcome.verdict, verdict);
+        asked
     }
 
     #[tokio::test]
     async fn answers_become_verdicts() {
-        check(
-            &["HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"],
-            Verdict::Healthy,
-        )
-        .await;
-        check(
-            &["HTTP/1.1 503 No\r\ncontent-length: 0\r\n\r\n"],
-            Verdict::Loading,
-        )
-        .await;
-        let wrong = Verdict::Wrong {
-            status: 200,
-            excerpt: "no".to_owned(),
+        let wrong = |status, excerpt: &str| Verdict::Wrong {
+            status,
+            excerpt: excerpt.to_owned(),
         };
-        check(&["HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nno"], wrong).await;
-        let fallback = [
-            "HTTP/1.1 404 No\r\ncontent-length: 0\r\nconnection: close\r\n\r\n",
-            "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok",
+        let missing = "HTTP/1.1 404 No\r\ncontent-length: 0\r\n\r\n";
+        let elsewhere = "HTTP/1.1 302 Found\r\nlocation: /other\r\ncontent-length: 0\r\n\r\n";
+        let rows: [(&[&str], Verdict); 7] = [
+            (&[OK], Verdict::Healthy),
+            (
+                &["HTTP/1.1 503 No\r\ncontent-length: 0\r\n\r\n"],
+                Verdict::Loading,
+            ),
+            (
+                &["HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nno"],
+                wrong(200, "no"),
+            ),
+            (
+                &["HTTP/1.1 500 Oh\r\ncontent-length: 3\r\n\r\nbad"],
+                wrong(500, "bad"),
+            ),
+            (&[missing, OK], Verdict::Healthy),
+            (&[missing, missing], wrong(404, "")),
+            (&[elsewhere], wrong(302, "")),
         ];
-        check(Box::leak(Box::new(fallback)), Verdict::Healthy).await;
+        for (answers, verdict) in rows {
+            check("127.0.0.1", answers, verdict).await;
+        }
     }
 
     #[tokio::test]
-    async fn nobody_there_is_unreachable() {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("listen");
-        let port = listener.local_addr().expect("an address").port();
-        drop(listener);
-        let target = Target {
-            address: Address::Tcp {
-                host: "127.0.0.1".to_owned(),
-                port,
-            },
-            path: "/health".to_owned(),
-            expected_status: vec![200],
-            expected_body: None,
-            api_key: None,
+    async fn the_key_is_sent_and_no_connection_is_kept_on_both_families() {
+        for host in ["127.0.0.1", "::1"] {
+            for asked in check(host, &[OK], Verdict::Healthy).await {
+                assert!(
+                    asked.contains("authorization: bearer s3cret\r\n"),
+                    "{asked}"
+                );
+                assert!(asked.contains("connection: close\r\n"), "{asked}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_unix_socket_is_asked_like_any_other() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("a.sock");
+        let listener = UnixListener::bind(&path).expect("listen");
+        let server = Server::new(&Address::Unix(path), None);
+        let expected = expected();
+        let answering = async {
+            let (stream, _) = listener.accept().await.expect("a client");
+            serve(stream, OK).await
         };
-        let outcome = probe(&target, Duration::from_secs(10)).await;
-        assert!(matches!(outcome.verdict, Verdict::Unreachable { .. }));
+        let (outcome, asked) = tokio::join!(probe(&server, &expected, LIMIT), answering);
+        assert_eq!(outcome.verdict, Verdict::Healthy);
+        assert!(asked.starts_with("get /health http/1.1\r\n"), "{asked}");
+    }
+
+    #[tokio::test]
+    async fn nobody_there_is_said_in_the_kernels_words() {
+        let nowhere = Address::Unix(Path::new("/nowhere/a.sock").to_owned());
+        let outcome = probe(&Server::new(&nowhere, None), &expected(), LIMIT).await;
+        let Verdict::Unreachable { reason } = outcome.verdict else {
+            unreachable!("nobody can answer: {outcome:?}");
+        };
+        assert_eq!(reason, "No such file or directory (os error 2)");
+    }
+
+    #[tokio::test]
+    async fn silence_is_a_time_out_and_a_flood_is_cut_off() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("listen");
+        let address = Address::Tcp {
+            host: "127.0.0.1".to_owned(),
+            port: listener.local_addr().expect("an address").port(),
+        };
+        let server = Server::new(&address, None);
+        let outcome = probe(&server, &expected(), Duration::from_millis(50)).await;
+        assert_eq!(outcome.verdict, Verdict::TimedOut);
+        let (_silent, _) = listener.accept().await.expect("the first client");
+        let flooding = async {
+            let (mut stream, _) = listener.accept().await.expect("a client");
+            serve(&mut stream, "HTTP/1.1 200 OK\r\n\r\n").await;
+            // The reader hangs up long before the end.
+            while stream.write_all(&[b'x'; 65536]).await.is_ok() {}
+        };
+        let (answer, ()) = tokio::join!(server.get("/"), flooding);
+        assert!(answer.expect_err("too long").reason.contains("longer than"));
     }
 }

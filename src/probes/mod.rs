@@ -3,7 +3,12 @@
 pub mod binary;
 pub mod devices;
 pub mod gguf;
+mod gpu;
+pub mod host;
 pub mod http;
+pub mod metrics;
+#[cfg(feature = "nvml")]
+mod nvml;
 pub mod script;
 pub mod tcp;
 

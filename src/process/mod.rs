@@ -13,4 +13,5 @@ pub mod program;
 pub mod runfiles;
 pub mod shim;
 pub mod tree;
+pub mod usage;
 pub mod watch;

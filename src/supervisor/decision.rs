@@ -11,6 +11,7 @@ use crate::domain::event::{EventType, Level};
 use crate::domain::exit::RunExit;
 use crate::domain::instance::{InstanceName, InstanceSpec};
 use crate::domain::lifecycle::{Desired, Failure, Health};
+use crate::domain::readings::{HostReadings, Readings};
 use crate::domain::run::{RunId, StopMode};
 
 /// Everything that can happen to a fleet.
@@ -63,10 +64,27 @@ pub enum Input {
         health: Health,
         detail: Option<String>,
     },
+    /// What was measured since the last time.
+    Measured {
+        runs: Vec<Measured>,
+        host: Option<HostReadings>,
+    },
     TimerFired {
         name: InstanceName,
         timer: u64,
     },
+}
+
+/// The newest measurements of one run. They are shown, never decided by and never stored.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Measured {
+    pub name: InstanceName,
+    pub run: RunId,
+    pub readings: Readings,
+    /// Percent of the load that is done, where that can be told.
+    pub progress: Option<u8>,
+    /// What it does while it loads.
+    pub activity: Option<String>,
 }
 
 /// What a user asks of one instance.
@@ -147,6 +165,7 @@ pub enum Effect {
     StartProbing {
         name: InstanceName,
         run: RunId,
+        pid: i32,
         port: Option<u16>,
         spec: Arc<InstanceSpec>,
         /// What is known of the run so far.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::decision::{Command, Denied, Ignored};
+use super::measure::Audience;
 use super::record::DatabaseState;
 use crate::domain::event::Event;
 use crate::domain::fleet::FleetSnapshot;
@@ -22,6 +23,7 @@ pub struct Handle {
     pub(super) inbox: mpsc::Sender<super::actor::Message>,
     pub(super) snapshot: watch::Receiver<Arc<FleetSnapshot>>,
     pub(super) events: EventRing,
+    pub(super) audience: Audience,
     pub(super) database: DatabaseState,
 }
 
@@ -99,7 +101,9 @@ impl Handle {
     }
 
     /// Returns the picture as soon as it is newer than `generation`, or after `wait`.
+    /// Whoever waits is a watcher: while there is one, runs are measured often.
     pub async fn snapshot_after(&self, generation: u64, wait: Duration) -> Arc<FleetSnapshot> {
+        let _seat = self.audience.sit();
         let mut snapshot = self.snapshot.clone();
         let newer = snapshot.wait_for(|picture| picture.generation > generation);
         match tokio::time::timeout(wait, newer).await {

@@ -121,6 +121,7 @@ pub fn up(live: &LiveRun, started_with: std::collections::BTreeMap<String, Strin
         started_with,
         health: UNPROBED,
         detail: None,
+        activity: None,
         progress: None,
         readings: Readings::default(),
         healthy_since: None,

@@ -9,6 +9,7 @@ pub mod decision;
 pub mod ends;
 pub mod handle;
 pub mod launch;
+mod measure;
 pub mod policy;
 #[cfg(test)]
 mod policy_tests;

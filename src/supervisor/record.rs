@@ -221,7 +221,7 @@ impl Recorder {
                 restart_attempts: row.restarts,
                 restart_at: row.restart_at,
                 last_exit_code: row.exit.and_then(ExitStatus::code),
-                last_error: row.reason,
+                last_error: instance.trouble(),
                 ..RuntimeRow::idle()
             };
             if self.stored.get(name) == Some(&runtime) {

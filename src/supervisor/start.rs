@@ -17,6 +17,7 @@ use super::decision::Input;
 use super::ends;
 use super::handle::{EventRing, Handle};
 use super::launch::{self, Launcher};
+use super::measure::{self, Board};
 use super::record::{Recorder, Remembered};
 use super::state::{Config, Fleet};
 use crate::config::home::Home;
@@ -94,6 +95,7 @@ pub async fn start(
         open_files,
     };
     let events = EventRing::default();
+    let board = Board::new();
     let (picture, snapshot) = watch::channel(Arc::new(FleetSnapshot::default()));
     recorder.prune(loaded.settings.retention);
     let database = recorder.state();
@@ -126,6 +128,7 @@ pub async fn start(
         picture,
         watcher,
         clock: Clock::new(),
+        board: board.clone(),
     });
     let mut inputs = vec![Input::ConfigsLoaded(loaded.configs)];
     for found in found {
@@ -138,9 +141,13 @@ pub async fn start(
         names: actor.first_starts(&remembered),
     });
     actor.begin(inputs).await;
+    let audience = board.audience.clone();
+    let delivery = measure::deliver(board, sender.clone());
+    tasks.spawn(shutdown.clone().run_until_cancelled_owned(delivery));
     tasks.spawn(actor.run(shutdown));
     Ok(Handle {
         inbox: sender,
+        audience,
         snapshot,
         events,
         database,

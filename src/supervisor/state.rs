@@ -94,6 +94,8 @@ pub struct Up {
     pub health: Health,
     /// What the last probe had to say.
     pub detail: Option<String>,
+    /// What it does while it loads, such as `reading 1.2 of 4.0 GB`.
+    pub activity: Option<String>,
     /// Percent of the load that is done, where that can be told.
     pub progress: Option<u8>,
     pub readings: Readings,
@@ -228,7 +230,23 @@ impl Instance {
         }
     }
 
+    /// Returns what there is to say to a reader.
     fn reason(&self) -> Option<String> {
+        let activity = || match &self.phase {
+            Phase::Up(up) => up.activity.clone(),
+            Phase::Stopped
+            | Phase::Waiting { .. }
+            | Phase::Launching { .. }
+            | Phase::Stopping { .. }
+            | Phase::Backoff { .. }
+            | Phase::Failed { .. } => None,
+        };
+        self.trouble().or_else(activity)
+    }
+
+    /// Returns what is worth remembering of why it is in this state.
+    #[must_use]
+    pub(super) fn trouble(&self) -> Option<String> {
         match &self.phase {
             Phase::Waiting { .. } => Some("waiting for others to load".to_owned()),
             Phase::Up(up) => up.detail.clone(),

@@ -91,17 +91,30 @@ impl Actor {
             Effect::StartProbing {
                 name,
                 run,
+                pid,
                 port,
                 spec,
                 health,
             } => {
+                let Some(server) = self.server_of(&name, pid) else {
+                    return; // it has ended, which is on its way to us
+                };
+                let subject = probing::Subject {
+                    shim: self.shim_of(&name),
+                    root: self.launcher.home.root().to_owned(),
+                    name: name.clone(),
+                    run,
+                    server,
+                    port,
+                    spec,
+                    health,
+                };
                 let token = CancellationToken::new();
                 if let Some(previous) = self.probes.insert(name.clone(), token.clone()) {
                     previous.cancel();
                 }
-                let sender = self.sender.clone();
+                let probing = probing::run(subject, self.board.clone(), self.sender.clone());
                 tokio::spawn(async move {
-                    let probing = probing::run(name, run, port, spec, health, sender);
                     token.run_until_cancelled(probing).await;
                 });
             }

@@ -26,6 +26,7 @@ use super::decision::{Action, Command, Effect, Input, Outcome};
 use super::ends::OomWatch;
 use super::handle::{Answer, CommandError, EventRing};
 use super::launch::Launcher;
+use super::measure::Board;
 use super::record::Recorder;
 use super::state::{Fleet, Phase};
 use super::{Scope, policy};
@@ -51,6 +52,7 @@ pub(super) struct Actor {
     pub(super) picture: watch::Sender<Arc<FleetSnapshot>>,
     pub(super) watcher: PidWatcher,
     pub(super) clock: Clock,
+    pub(super) board: Board,
     watching: HashMap<InstanceName, Watching>,
     pub(super) oom: OomWatch,
     next_key: u64,
@@ -79,6 +81,7 @@ pub(super) struct Parts {
     pub(super) picture: watch::Sender<Arc<FleetSnapshot>>,
     pub(super) watcher: PidWatcher,
     pub(super) clock: Clock,
+    pub(super) board: Board,
 }
 
 impl Actor {
@@ -94,6 +97,7 @@ impl Actor {
             picture: parts.picture,
             watcher: parts.watcher,
             clock: parts.clock,
+            board: parts.board,
             watching: HashMap::new(),
             oom: OomWatch::default(),
             next_key: 1,

@@ -7,8 +7,9 @@ use super::super::ends;
 use super::{Actor, Message};
 use crate::domain::event::{EventType, Level};
 use crate::domain::instance::InstanceName;
-use crate::domain::run::{RunId, StopMode};
+use crate::domain::run::{ProcessId, RunId, StopMode};
 use crate::process::live::LiveRun;
+use crate::process::os;
 
 /// A run this owner watches.
 pub(super) struct Watching {
@@ -100,6 +101,20 @@ impl Actor {
             },
             effects,
         );
+    }
+
+    /// Names the server of a run so that a reused pid cannot be mistaken for it.
+    pub(super) fn server_of(&self, name: &InstanceName, pid: i32) -> Option<ProcessId> {
+        match self.watching.get(name) {
+            Some(watching) => Some(watching.live.child().id),
+            // A new shim is just being started for it; the process was proven before.
+            None => os::identity(pid).ok(),
+        }
+    }
+
+    pub(super) fn shim_of(&self, name: &InstanceName) -> Option<i32> {
+        let live = &self.watching.get(name)?.live;
+        live.has_shim().then_some(live.run.shim.pid)
     }
 
     pub(super) fn stop(&mut self, name: &InstanceName, run: &RunId, mode: StopMode) {

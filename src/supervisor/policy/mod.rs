@@ -22,6 +22,7 @@
 
 mod commands;
 mod ends;
+mod health;
 mod retry;
 mod runs;
 
@@ -30,6 +31,7 @@ use std::sync::Arc;
 
 use self::commands::{begin_stop, command_given, set_desired};
 use self::ends::{Ended, ended_unwatched, exited};
+use self::health::{measured, probed};
 use self::retry::{Due, back_off, due};
 use self::runs::{adopted, launch_failed, launched, reattached};
 use super::decision::{Decision, Effect, Input, Moment};
@@ -37,8 +39,8 @@ use super::state::{Config, Fleet, Origin, Phase, Then};
 use crate::domain::autopsy::Cause;
 use crate::domain::event::{EventType, Level};
 use crate::domain::instance::InstanceName;
-use crate::domain::lifecycle::{Desired, Failure, Health};
-use crate::domain::run::{RunId, StopMode};
+use crate::domain::lifecycle::{Desired, Failure};
+use crate::domain::run::StopMode;
 
 /// Decides what follows from `input`. The fleet is changed; nothing else happens here.
 #[must_use]
@@ -107,6 +109,7 @@ pub fn handle(fleet: &mut Fleet, input: Input, moment: &Moment) -> Decision {
                 &mut decision.effects,
             );
         }
+        Input::Measured { runs, host } => measured(fleet, runs, host),
         Input::TimerFired { name, timer } => {
             timer_fired(fleet, &name, timer, moment, &mut decision.effects);
         }
@@ -200,58 +203,6 @@ fn autostart(fleet: &mut Fleet, names: &[InstanceName], effects: &mut Vec<Effect
             };
         }
     }
-}
-
-fn probed(
-    fleet: &mut Fleet,
-    name: &InstanceName,
-    run: &RunId,
-    health: Health,
-    detail: Option<String>,
-    moment: &Moment,
-    effects: &mut Vec<Effect>,
-) {
-    let Some(instance) = fleet.instances.get_mut(name) else {
-        return;
-    };
-    let Phase::Up(up) = &mut instance.phase else {
-        return;
-    };
-    if up.run != *run {
-        return;
-    }
-    up.detail = detail;
-    if up.health == health {
-        return;
-    }
-    let was = up.health;
-    up.health = health;
-    match health {
-        Health::Healthy => {
-            up.healthy_since.get_or_insert(moment.elapsed);
-            instance.autopsy = None;
-            effects.push(Effect::CancelTimer {
-                name: name.clone(),
-                timer: up.timer,
-            });
-        }
-        Health::Unhealthy | Health::Error => up.healthy_since = None,
-        Health::Unknown | Health::Loading => {}
-    }
-    let level = match health {
-        Health::Unhealthy | Health::Error => Level::Warning,
-        Health::Unknown | Health::Loading | Health::Healthy => Level::Info,
-    };
-    let why = up
-        .detail
-        .as_ref()
-        .map_or(String::new(), |detail| format!(": {detail}"));
-    let message = format!("health {health} (was {was}){why}");
-    effects.push(event(name, level, EventType::HealthChanged, message));
-    effects.push(Effect::StoreHealth {
-        name: name.clone(),
-        health,
-    });
 }
 
 fn timer_fired(

@@ -107,6 +107,7 @@ pub(super) fn start_probing(
     effects.push(Effect::StartProbing {
         name: name.clone(),
         run: up.run.clone(),
+        pid: up.pid,
         port: up.port,
         spec: Arc::clone(spec),
         health: up.health,

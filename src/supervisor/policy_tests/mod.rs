@@ -177,6 +177,7 @@ fn up(run: RunId) -> Up {
         started_with: BTreeMap::new(),
         health: Health::Unknown,
         detail: None,
+        activity: None,
         progress: None,
         readings: Readings::default(),
         healthy_since: None,

@@ -1,16 +1,16 @@
 //! The probing of one run: looks again and again and reports what changes.
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
-use super::actor::Message;
-use super::decision::Input;
-use crate::domain::instance::{Healthcheck, InstanceName, InstanceSpec, ProbeKind, Shell};
+use super::super::actor::Message;
+use super::super::decision::Input;
+use super::target::Target;
+use super::{Readiness, Subject};
+use crate::domain::instance::{Healthcheck, InstanceName, ProbeKind, Shell};
 use crate::domain::lifecycle::Health;
-use crate::domain::run::RunId;
 use crate::probes::script::Interpreter;
 use crate::probes::{self, Verdict};
 
@@ -22,24 +22,28 @@ const LOADING_PAUSE: Duration = Duration::from_millis(500);
 
 /// Probes until it is cancelled or the supervisor ends.
 pub(super) async fn run(
-    name: InstanceName,
-    run: RunId,
-    port: Option<u16>,
-    spec: Arc<InstanceSpec>,
-    health: Health,
-    sender: mpsc::Sender<Message>,
+    subject: &Subject,
+    ready: &watch::Sender<Readiness>,
+    sender: &mpsc::Sender<Message>,
 ) {
-    let mut reported: Option<(Health, Option<String>)> = Some((health, None));
-    let mut was_healthy = health == Health::Healthy;
+    let spec = &subject.spec;
+    let target = Target::new(spec, subject.port, &subject.root);
+    let mut reported: Option<(Health, Option<String>)> = Some((subject.health, None));
+    let mut was_healthy = subject.health == Health::Healthy;
     let mut pause = FIRST_PAUSE;
     loop {
-        let verdict = look(&spec, port).await;
+        let verdict = look(subject, &target).await;
         let (health, detail) = judge(verdict, was_healthy);
         was_healthy |= health == Health::Healthy;
+        if was_healthy {
+            ready.send_if_modified(|present| {
+                std::mem::replace(present, Readiness::Ready) == Readiness::Loading
+            });
+        }
         if reported.as_ref() != Some(&(health, detail.clone())) {
             let input = Input::Probed {
-                name: name.clone(),
-                run: run.clone(),
+                name: subject.name.clone(),
+                run: subject.run.clone(),
                 health,
                 detail: detail.clone(),
             };
@@ -49,7 +53,7 @@ pub(super) async fn run(
             reported = Some((health, detail));
         }
         if was_healthy {
-            tokio::time::sleep(steady_pause(&name, &spec.healthcheck, health)).await;
+            tokio::time::sleep(steady_pause(&subject.name, &spec.healthcheck, health)).await;
         } else {
             tokio::time::sleep(pause).await;
             pause = (pause * 3 / 2).min(LOADING_PAUSE);
@@ -57,34 +61,31 @@ pub(super) async fn run(
     }
 }
 
-async fn look(spec: &InstanceSpec, port: Option<u16>) -> Verdict {
-    let check = &spec.healthcheck;
-    let host = &spec.server.host;
+async fn look(subject: &Subject, target: &Target) -> Verdict {
+    let check = &subject.spec.healthcheck;
+    let nowhere = || Verdict::Unreachable {
+        reason: "it has no port".to_owned(),
+    };
     match &check.probe {
         ProbeKind::Http {
             path,
             expected_status,
             expected_body,
         } => {
-            let Some(address) = probes::Address::of(host, port) else {
-                return Verdict::Unreachable {
-                    reason: "it has no port".to_owned(),
-                };
+            let Some(server) = target.server() else {
+                return nowhere();
             };
-            let target = probes::http::Target {
-                address,
+            let expected = probes::http::Expected {
                 path: path.clone(),
-                expected_status: expected_status.clone(),
-                expected_body: expected_body.clone(),
-                api_key: None,
+                status: expected_status.clone(),
+                body: expected_body.clone(),
             };
-            probes::http::probe(&target, check.timeout).await.verdict
+            let outcome = probes::http::probe(&server, &expected, check.timeout).await;
+            outcome.verdict
         }
-        ProbeKind::Tcp => match probes::Address::of(host, port) {
-            Some(address) => probes::tcp::probe(&address, check.timeout).await.verdict,
-            None => Verdict::Unreachable {
-                reason: "it has no port".to_owned(),
-            },
+        ProbeKind::Tcp => match &target.address {
+            Some(address) => probes::tcp::probe(address, check.timeout).await.verdict,
+            None => nowhere(),
         },
         ProbeKind::Script { command, shell } => {
             let script = probes::script::Script {
@@ -93,15 +94,14 @@ async fn look(spec: &InstanceSpec, port: Option<u16>) -> Verdict {
                     Shell::Yes => Interpreter::Shell,
                     Shell::No => Interpreter::None,
                 },
-                host: host.clone(),
-                port,
-                name: spec.name.to_string(),
+                host: subject.spec.server.host.clone(),
+                port: subject.port,
+                name: subject.name.to_string(),
             };
             probes::script::probe(&script, check.timeout).await.verdict
         }
     }
 }
-
 /// Turns one answer into health; a server that never answered yet is only starting.
 fn judge(verdict: Verdict, was_healthy: bool) -> (Health, Option<String>) {
     match verdict {

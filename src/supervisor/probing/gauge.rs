@@ -1,0 +1,166 @@
+//! Measures one run again and again: what its processes use, and how much its server works.
+//!
+//! A look at the processes is one file each. The server itself is asked only when its processes
+//! used CPU time, when it had work, or after a while: a server that did nothing has nothing to say.
+//! One that may sleep is asked first whether it does, so that it is never woken.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::family::{Family, Look};
+use super::target::Target;
+use super::work::{Pace, Work};
+use crate::domain::readings::Readings;
+use crate::probes::http::Server;
+use crate::probes::metrics;
+
+/// CPU time that an idle server may use, with our own questions, without being asked what it did.
+const IDLE_CPU: Duration = Duration::from_millis(10);
+
+/// Between two questions to a server that works.
+const SPACING: Duration = Duration::from_secs(2);
+
+/// Between two questions to a server that seems to do nothing.
+const IDLE_SPACING: Duration = Duration::from_secs(60);
+
+/// What is known of a run's use and work.
+#[derive(Debug)]
+pub(super) struct Gauge {
+    target: Target,
+    server: Option<Server>,
+    pub(super) family: Family,
+    work: Work,
+    /// The last scrape that counted.
+    counted: Option<Instant>,
+    slots: Option<u32>,
+    asked: Option<Asked>,
+    pub(super) readings: Readings,
+}
+
+/// The last time the server answered `/metrics`, or should have.
+#[derive(Clone, Copy, Debug)]
+struct Asked {
+    at: Instant,
+    /// CPU time of the run then.
+    cpu: Duration,
+    answer: Answer,
+}
+
+/// What became of a question.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Answer {
+    Counted,
+    /// It does not tell its counters; it will not be asked again in this run.
+    Refused,
+    /// It sleeps and was left alone, it loads, or it does not take our key.
+    Later,
+    Silence,
+}
+
+impl Gauge {
+    pub(super) fn new(target: Target, family: Family) -> Self {
+        Self {
+            target,
+            server: None,
+            family,
+            work: Work::default(),
+            counted: None,
+            slots: None,
+            asked: None,
+            readings: Readings::default(),
+        }
+    }
+
+    /// Looks at the processes; `None` when the server has ended.
+    pub(super) fn look(&mut self, now: Instant) -> Option<Look> {
+        let look = self.family.look(now)?;
+        self.readings.cpu_percent = look.cpu_percent;
+        self.readings.rss_bytes = Some(look.resident_bytes);
+        Some(look)
+    }
+
+    /// Asks the server for its counters if there may be something new.
+    pub(super) async fn ask_if_due(&mut self, look: &Look, limit: Duration) -> Option<Answer> {
+        let now = Instant::now();
+        if !self.is_due(look, now) {
+            // It did nothing since, so nothing can have been generated.
+            if self.work.last().is_some() {
+                self.readings.tokens_per_second = Some(0.0);
+                self.readings.prompt_tokens_per_second = Some(0.0);
+            }
+            return None;
+        }
+        let answer = tokio::time::timeout(limit, self.ask(now))
+            .await
+            .unwrap_or(Answer::Silence);
+        if answer == Answer::Silence {
+            self.readings.tokens_per_second = None;
+            self.readings.prompt_tokens_per_second = None;
+        }
+        self.asked = Some(Asked {
+            at: now,
+            cpu: look.cpu,
+            answer,
+        });
+        Some(answer)
+    }
+
+    fn is_due(&self, look: &Look, now: Instant) -> bool {
+        let Some(asked) = self.asked else { return true };
+        let since = now - asked.at;
+        let worked = look.cpu.saturating_sub(asked.cpu) > IDLE_CPU;
+        let busy = self.readings.busy_slots.is_some_and(|slots| slots > 0);
+        match asked.answer {
+            Answer::Refused => false,
+            Answer::Silence => since >= SPACING,
+            Answer::Counted | Answer::Later if worked || busy => since >= SPACING,
+            Answer::Counted | Answer::Later => since >= IDLE_SPACING,
+        }
+    }
+
+    async fn ask(&mut self, now: Instant) -> Answer {
+        if self.server.is_none() {
+            self.server = self.target.server();
+        }
+        let Some(server) = self.server.clone() else {
+            return Answer::Refused;
+        };
+        if self.slots.is_none() || self.target.may_sleep {
+            let path = format!("{}/props", self.target.prefix);
+            let Ok(answer) = server.get(&path).await else {
+                return Answer::Silence;
+            };
+            let facts = metrics::facts(&answer.body);
+            self.slots = facts.and_then(|facts| facts.slots).or(self.slots);
+            self.readings.slots = self.slots;
+            let sleeps = facts.and_then(|facts| facts.sleeping);
+            if self.target.may_sleep && sleeps != Some(false) {
+                self.readings.busy_slots = self.slots.map(|_| 0);
+                return Answer::Later;
+            }
+        }
+        let path = format!("{}/metrics", self.target.prefix);
+        let Ok(answer) = server.get(&path).await else {
+            return Answer::Silence;
+        };
+        let counters = match answer.status {
+            200 => metrics::parse(&answer.body),
+            401 | 503 => {
+                self.server = None; // the key in its file may be another by then
+                return Answer::Later;
+            }
+            _ => None,
+        };
+        let Some(counters) = counters else {
+            return Answer::Refused;
+        };
+        let since = self.counted.replace(now);
+        let since = since.map_or(Duration::ZERO, |counted| now - counted);
+        let pace = self.work.take(counters, since);
+        self.readings.tokens_per_second = pace.map(|pace: Pace| pace.tokens_per_second);
+        self.readings.prompt_tokens_per_second = pace.map(|pace| pace.prompt_tokens_per_second);
+        self.readings.busy_slots = Some(counters.processing);
+        Answer::Counted
+    }
+}

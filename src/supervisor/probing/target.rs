@@ -1,0 +1,79 @@
+//! Where and how one run is asked.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::domain::instance::InstanceSpec;
+use crate::probes::Address;
+use crate::probes::http::{Key, Server};
+
+/// The way to one run's server.
+#[derive(Debug)]
+pub(super) struct Target {
+    /// `None` without a port: nobody can be asked.
+    pub(super) address: Option<Address>,
+    /// Before every path but the one that the configuration gives.
+    pub(super) prefix: String,
+    /// The server frees its model when it is idle; such a server must never be woken.
+    pub(super) may_sleep: bool,
+    key_file: Option<PathBuf>,
+    key: Option<String>,
+}
+
+impl Target {
+    /// Finds out from the configuration; `root` is the server's working directory.
+    pub(super) fn new(spec: &InstanceSpec, port: Option<u16>, root: &Path) -> Self {
+        let key_file = setting(spec, "--api-key-file", "LLAMA_ARG_API_KEY_FILE");
+        let key = setting(spec, "--api-key", "LLAMA_API_KEY");
+        let sleep = setting(spec, "--sleep-idle-seconds", "LLAMA_ARG_SLEEP_IDLE_SECONDS");
+        Self {
+            address: Address::of(&spec.server.host, port),
+            prefix: setting(spec, "--api-prefix", "LLAMA_ARG_API_PREFIX").unwrap_or_default(),
+            may_sleep: sleep.is_some_and(|seconds| !seconds.starts_with('-')),
+            key_file: key_file.map(|path| root.join(path)),
+            key: key.and_then(|keys| Some(keys.split(',').next()?.trim().to_owned())),
+        }
+    }
+
+    /// Returns the server with the key as the file holds it now.
+    pub(super) fn server(&self) -> Option<Server> {
+        let from_file = || first_key(&fs::read_to_string(self.key_file.as_ref()?).ok()?);
+        let key = from_file().or_else(|| self.key.clone());
+        Some(Server::new(self.address.as_ref()?, key.map(Key::new)))
+    }
+}
+
+/// Returns the value of a flag; an argument wins over the environment, the last one over others.
+fn setting(spec: &InstanceSpec, flag: &str, variable: &str) -> Option<String> {
+    let after = |position: usize| spec.args.get(position + 1).cloned();
+    let argument = spec.args.iter().rposition(|arg| arg == flag);
+    argument
+        .and_then(after)
+        .or_else(|| spec.env.get(variable).cloned())
+}
+
+/// One key per line; a hash begins a comment, as in llama-server.
+fn first_key(text: &str) -> Option<String> {
+    text.lines()
+        .map(str::trim_end)
+        .find(|line| !line.is_empty() && !line.starts_with('#'))
+        .map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_line_that_is_no_comment_is_a_key() {
+        let rows = [
+            ("# ours\n\nsecret\nother\n", Some("secret")),
+            ("secret\r\n", Some("secret")),
+            ("# nothing\n", None),
+            ("", None),
+        ];
+        for (text, key) in rows {
+            assert_eq!(first_key(text).as_deref(), key, "{text:?}");
+        }
+    }
+}
