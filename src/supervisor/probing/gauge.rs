@@ -1,13 +1,15 @@
 //! Measures one run again and again: what its processes use, and how much its server works.
 //!
-//! A look at the processes is one file each. The server itself is asked only when its processes
-//! used CPU time, when it had work, or after a while: a server that did nothing has nothing to say.
-//! One that may sleep is asked first whether it does, so that it is never woken.
+//! A look at the processes is one file each. While nobody watches, the server itself is asked only
+//! when its processes used CPU time, when it had work, or after a while: a server that did nothing
+//! has nothing to say. So is, even for a watcher, one that may sleep; and it is asked first whether
+//! it does, so that it is never woken.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::super::measure::Attention;
 use super::family::{Family, Look};
 use super::target::Target;
 use super::work::{Pace, Work};
@@ -81,11 +83,17 @@ impl Gauge {
     }
 
     /// Asks the server for its counters if there may be something new.
-    pub(super) async fn ask_if_due(&mut self, look: &Look, limit: Duration) -> Option<Answer> {
+    pub(super) async fn ask_if_due(
+        &mut self,
+        look: &Look,
+        attention: Attention,
+        limit: Duration,
+    ) -> Option<Answer> {
         let now = Instant::now();
-        if !self.is_due(look, now) {
-            // It did nothing since, so nothing can have been generated.
-            if self.work.last().is_some() {
+        if !self.is_due(look, attention, now) {
+            // It did nothing since it was asked, so nothing can have been generated.
+            let rested = self.asked.is_some_and(|asked| now - asked.at >= SPACING);
+            if rested && self.work.last().is_some() {
                 self.readings.tokens_per_second = Some(0.0);
                 self.readings.prompt_tokens_per_second = Some(0.0);
             }
@@ -106,15 +114,16 @@ impl Gauge {
         Some(answer)
     }
 
-    fn is_due(&self, look: &Look, now: Instant) -> bool {
+    fn is_due(&self, look: &Look, attention: Attention, now: Instant) -> bool {
         let Some(asked) = self.asked else { return true };
         let since = now - asked.at;
         let worked = look.cpu.saturating_sub(asked.cpu) > IDLE_CPU;
         let busy = self.readings.busy_slots.is_some_and(|slots| slots > 0);
+        let watched = attention == Attention::Watched && !self.target.may_sleep;
         match asked.answer {
             Answer::Refused => false,
             Answer::Silence => since >= SPACING,
-            Answer::Counted | Answer::Later if worked || busy => since >= SPACING,
+            Answer::Counted | Answer::Later if worked || busy || watched => since >= SPACING,
             Answer::Counted | Answer::Later => since >= IDLE_SPACING,
         }
     }

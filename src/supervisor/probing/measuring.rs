@@ -31,8 +31,9 @@ pub(super) async fn run(subject: &Subject, board: &Board, mut ready: watch::Rece
             return;
         };
         let readiness = *ready.borrow_and_update();
+        let watched = *attention.borrow_and_update();
         if readiness == Readiness::Ready {
-            gauge.ask_if_due(&look, PATIENCE).await;
+            gauge.ask_if_due(&look, watched, PATIENCE).await;
         }
         board.put(Measured {
             name: subject.name.clone(),
@@ -41,7 +42,7 @@ pub(super) async fn run(subject: &Subject, board: &Board, mut ready: watch::Rece
             progress: None,
             activity: None,
         });
-        let pause = match (readiness, *attention.borrow_and_update()) {
+        let pause = match (readiness, watched) {
             (Readiness::Loading, _) => LOADING_PAUSE,
             (Readiness::Ready, Attention::Watched) => board.pace(),
             (Readiness::Ready, Attention::Unwatched) => subject.spec.healthcheck.interval,
