@@ -198,6 +198,8 @@ pub(super) async fn deliver(board: Board, sender: mpsc::Sender<Message>) {
         };
         let host = match present {
             Attention::Watched => host.look_if_due().await,
+            // An instance may wait until a device has memory again.
+            Attention::Unwatched if host.has_devices() => host.look_if_due().await,
             // What nobody looks at is not kept up to date, so it must not look as if it were.
             Attention::Unwatched => (before == Attention::Watched).then(HostReadings::default),
         };
@@ -220,9 +222,16 @@ pub(super) async fn deliver(board: Board, sender: mpsc::Sender<Message>) {
 struct HostLooker {
     host: Option<Host>,
     looked: Option<Instant>,
+    /// Whether there are GPUs; known from the first look on.
+    devices: Option<bool>,
 }
 
 impl HostLooker {
+    /// Returns whether there are GPUs that can be measured, as far as is known.
+    fn has_devices(&self) -> bool {
+        self.devices.unwrap_or(true)
+    }
+
     async fn look_if_due(&mut self) -> Option<HostReadings> {
         if self
             .looked
@@ -240,6 +249,7 @@ impl HostLooker {
         match tokio::task::spawn_blocking(look).await {
             Ok((host, readings)) => {
                 self.host = Some(host);
+                self.devices = Some(!readings.devices.is_empty());
                 Some(readings)
             }
             Err(error) => {
@@ -295,7 +305,11 @@ mod tests {
         let Some(Message::Input(Input::Measured { runs, host })) = inbox.recv().await else {
             unreachable!("only measurements are sent");
         };
-        assert_eq!((runs.len(), host), (2, None));
+        assert_eq!(runs.len(), 2);
+        assert!(
+            host.is_some(),
+            "the first look tells whether there are GPUs"
+        );
         assert!(begun.elapsed() >= UNWATCHED);
         let _seat = board.audience.sit();
         board.put(measured("a"));
