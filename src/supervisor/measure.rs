@@ -196,6 +196,9 @@ pub(super) async fn deliver(board: Board, sender: mpsc::Sender<Message>) {
             (Attention::Watched, Attention::Watched) => WATCHED,
             (_, Attention::Unwatched) => UNWATCHED,
         };
+        if before != present {
+            host.looked = None; // somebody new wants to see it now
+        }
         let host = match present {
             Attention::Watched => host.look_if_due().await,
             // An instance may wait until a device has memory again.
