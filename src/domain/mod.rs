@@ -8,6 +8,8 @@ pub mod fleet;
 pub mod gguf;
 pub mod instance;
 pub mod lifecycle;
+pub mod log;
+pub mod log_level;
 pub mod memory;
 pub mod readings;
 pub mod restart;
