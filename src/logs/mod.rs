@@ -1,49 +1,57 @@
 //! The read side of instance logs, beside the owner: files that a shim writes, rotates and indexes.
+//!
+//! A [`Reader`] answers one bounded question at a time: a page of lines from a cursor, the next
+//! match, a count, the size. It holds no file open between questions and no place in the log: who
+//! reads keeps a cursor and asks again, so a slow reader costs nothing.
+//!
+//! Each question opens the files of a stream anew ([`chain`]), reads whole lines in blocks
+//! ([`block`]), walks them in either direction ([`walk`]) and merges the two streams by the times
+//! that the shim noted ([`times`]). Only the counts of lines ([`index`]) are kept.
 
+mod block;
+mod chain;
 pub mod ending;
-pub mod follow;
-pub mod tail;
-pub mod times;
+mod index;
+mod matcher;
+mod page;
+mod reader;
+mod search;
+#[cfg(test)]
+mod tests;
+mod times;
+mod walk;
 
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
-/// The longest line that is passed on whole; what is longer is cut and marked.
+pub use self::reader::{LogError, LogFiles, Reader};
+
+/// The longest line that is passed on whole; what is longer is cut.
 pub const LINE_LIMIT: usize = 1 << 20;
 
-/// Which of a server's two outputs a line came from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Stream {
-    Stdout,
-    Stderr,
-}
-
-/// One line of output, without its newline.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Line {
-    pub stream: Stream,
-    /// Unix milliseconds, to a tenth of a second; `None` without an index.
-    pub at: Option<u64>,
-    pub bytes: Vec<u8>,
-    /// The line was longer than [`LINE_LIMIT`] and is cut.
-    pub cut: bool,
-}
+/// The most lines of one page.
+pub const PAGE_LINES: usize = 5000;
 
 /// Returns the files of one stream that exist, oldest first; the live one is last. While a writer
 /// rotates, a number may be missing for a moment.
 #[must_use]
 pub fn files_of(log: &Path) -> Vec<PathBuf> {
-    let mut files: Vec<(u32, PathBuf)> = rotated(log);
-    files.sort_by_key(|(number, _)| std::cmp::Reverse(*number));
-    let mut files: Vec<PathBuf> = files.into_iter().map(|(_, path)| path).collect();
+    let mut numbers = rotated(log);
+    numbers.sort_unstable_by_key(|number| std::cmp::Reverse(*number));
+    let mut files: Vec<PathBuf> = numbers
+        .into_iter()
+        .map(|number| numbered(log, number))
+        .collect();
     if log.exists() {
         files.push(log.to_owned());
     }
     files
 }
 
-/// Returns the path that a log has after `number` rotations; 0 is the live file.
-#[must_use]
-pub fn numbered(log: &Path, number: u32) -> PathBuf {
+/// The path that a log has after `number` rotations; 0 is the live file.
+fn numbered(log: &Path, number: u32) -> PathBuf {
     if number == 0 {
         return log.to_owned();
     }
@@ -52,24 +60,36 @@ pub fn numbered(log: &Path, number: u32) -> PathBuf {
     PathBuf::from(name)
 }
 
-fn rotated(log: &Path) -> Vec<(u32, PathBuf)> {
+/// The numbers of the rotated files that a listing shows.
+fn rotated(log: &Path) -> Vec<u32> {
     let (Some(folder), Some(name)) = (log.parent(), log.file_name()) else {
         return Vec::new();
     };
     let prefix = format!("{}.", name.to_string_lossy());
-    let entries = std::fs::read_dir(folder)
-        .into_iter()
-        .flatten()
-        .filter_map(Result::ok);
+    let entries = std::fs::read_dir(folder).into_iter().flatten();
     entries
+        .filter_map(Result::ok)
         .filter_map(|entry| {
-            let number = entry
+            entry
                 .file_name()
                 .to_str()?
                 .strip_prefix(&prefix)?
                 .parse()
-                .ok()?;
-            Some((number, entry.path()))
+                .ok()
         })
         .collect()
+}
+
+/// Fills the buffer from a file as far as there are bytes.
+fn read_up_to(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+    let mut filled = 0;
+    while filled < buffer.len() {
+        match file.read_at(&mut buffer[filled..], offset + filled as u64) {
+            Ok(0) => break,
+            Ok(read) => filled += read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(filled)
 }
