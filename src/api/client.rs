@@ -23,7 +23,7 @@ use crate::domain::run::StopMode;
 const BODY_LIMIT: usize = 64 << 20;
 
 /// An owner answers at once; only a long poll may take longer.
-const ANSWER_TIME: Duration = Duration::from_secs(10);
+pub(super) const ANSWER_TIME: Duration = Duration::from_secs(10);
 
 /// The owner's router, called without a socket.
 pub type LocalService =
@@ -226,7 +226,7 @@ impl Client {
         self.post("/owner/autostart", &serde_json::json!({})).await
     }
 
-    async fn get<T: DeserializeOwned>(
+    pub(super) async fn get<T: DeserializeOwned>(
         &self,
         path: &str,
         deadline: Duration,

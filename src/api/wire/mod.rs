@@ -1,5 +1,6 @@
 //! The shapes of requests and answers. All are additive: unknown keys are ignored.
 
+pub mod logs;
 mod readings;
 
 use jiff::Timestamp;
