@@ -13,6 +13,7 @@ use axum::routing::{get, post};
 use serde::Deserialize;
 use tokio_util::sync::CancellationToken;
 
+use super::http_logs::{self, LogBook};
 use crate::api::error::{ErrorBody, ErrorCode};
 use crate::api::wire::{
     CommandAnswer, EventBody, EventsBody, FleetBody, InstanceBody, OwnerStatus, Role, StopRequest,
@@ -40,6 +41,7 @@ pub struct Owner {
     /// Unix seconds.
     pub started_at: f64,
     pub started: Instant,
+    pub logs: LogBook,
     /// Cancelled when this process should give the home to another.
     pub yielded: CancellationToken,
     /// Cancelled when this process should end.
@@ -47,9 +49,9 @@ pub struct Owner {
 }
 
 /// A failure on its way out as JSON.
-struct Failure(ErrorBody);
+pub(super) struct Failure(pub(super) ErrorBody);
 
-type Answered<T> = Result<T, Failure>;
+pub(super) type Answered<T> = Result<T, Failure>;
 
 /// Builds the router over a running supervisor.
 pub fn router(owner: Owner) -> Router {
@@ -64,6 +66,7 @@ pub fn router(owner: Owner) -> Router {
         .route("/owner/yield", post(yield_home))
         .route("/owner/stop", post(stop_owner))
         .route("/owner/autostart", post(autostart))
+        .merge(http_logs::routes())
         .fallback(no_such_route)
         .layer(middleware::from_fn(versioned))
         .with_state(owner)
@@ -244,6 +247,17 @@ fn parse_name(text: &str) -> Answered<InstanceName> {
         .map_err(|error| Failure(ErrorBody::new(ErrorCode::NotFound, error.to_string())))
 }
 
+/// Reads the name of an instance that exists.
+pub(super) fn known_name(owner: &Owner, text: &str) -> Answered<InstanceName> {
+    let name = parse_name(text)?;
+    let picture = owner.handle.snapshot();
+    if picture.rows.iter().any(|row| row.name == name) {
+        Ok(name)
+    } else {
+        Err(unknown(&name))
+    }
+}
+
 fn unknown(name: &InstanceName) -> Failure {
     Failure(ErrorBody::new(
         ErrorCode::NotFound,
@@ -269,6 +283,12 @@ impl IntoResponse for Failure {
 impl From<QueryRejection> for Failure {
     fn from(rejection: QueryRejection) -> Self {
         Self(ErrorBody::new(ErrorCode::Invalid, rejection.body_text()))
+    }
+}
+
+impl From<ErrorBody> for Failure {
+    fn from(body: ErrorBody) -> Self {
+        Self(body)
     }
 }
 

@@ -2,6 +2,7 @@
 
 pub mod foreground;
 pub mod http;
+pub mod http_logs;
 pub mod lock;
 pub mod logfile;
 pub mod owner;

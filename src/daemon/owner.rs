@@ -15,6 +15,7 @@ use tower::ServiceExt as _;
 use tower::util::BoxCloneSyncService;
 
 use super::http::{self, Owner};
+use super::http_logs::LogBook;
 use super::lock::{Attempt, LockError, OwnerLock};
 use super::serve;
 use crate::api::client::Client;
@@ -100,6 +101,7 @@ impl OwnedHome {
             home: home.root().display().to_string(),
             started_at: supervisor::wall_clock(),
             started: Instant::now(),
+            logs: LogBook::new(home.clone()),
             yielded: yielded.clone(),
             stopped: stopped.clone(),
         });

@@ -9,6 +9,7 @@ pub mod decision;
 pub mod ends;
 pub mod handle;
 pub mod launch;
+pub mod log_files;
 mod measure;
 pub mod policy;
 #[cfg(test)]
