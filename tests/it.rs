@@ -6,6 +6,7 @@ mod config;
 mod health;
 mod kills;
 mod layering;
+mod logs;
 mod process;
 mod recovery;
 mod shim;

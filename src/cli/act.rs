@@ -425,7 +425,7 @@ async fn follow_until_end(
     let client = &session.client;
     let answer = client.start(name).await.map_err(CliError::from)?;
     output.say(&format!("{name}: starting; Ctrl-C stops it"));
-    let follow = logs::follow_new(home, name, output);
+    let follow = logs::follow_new(home, client, name, output);
     tokio::select! {
         ended = until_down(client, name, answer.generation) => {
             let row = ended?;

@@ -116,7 +116,7 @@ fn describe(
             .unwrap_or_default(),
         shim_pid: run.as_ref().map(|run| run.shim.pid),
         notes: run.map(|run| run.notes).unwrap_or_default(),
-        logs: logs::paths(home, set, name)
+        logs: logs::paths(home, name)
             .iter()
             .map(|path| path.display().to_string())
             .collect(),

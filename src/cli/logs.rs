@@ -1,29 +1,52 @@
-//! `logs`: the end of an instance's output, and what is added to it.
+//! `logs`: the end of an instance's output, and what is added to it. The owner is asked for pages;
+//! without one the same reader is asked here.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use regex::bytes::Regex;
 
 use super::args::{LogsArgs, StreamChoice};
 use super::exit::{CliError, Exit};
 use super::output::{Flow, Output};
 use super::select;
+use super::session;
+use crate::api::client::{Client, ClientError};
 use crate::config::home::Home;
-use crate::config::load::{self, ConfigSet};
+use crate::config::load;
 use crate::domain::instance::InstanceName;
-use crate::logs::follow::Follower;
-use crate::logs::tail::{self, Tail};
-use crate::logs::{Line, Stream};
+use crate::domain::log::{
+    At, Case, Cursor, Direction, Ending, LogLine, Page, PageQuery, Pattern, Stream, Streams,
+};
+use crate::logs::{LINE_LIMIT, LogError, PAGE_LINES, Reader};
+use crate::supervisor::log_files;
 
-/// New output is looked for this often.
-const POLL: Duration = Duration::from_millis(50);
+/// Without an owner, new output is looked for this often.
+const POLL: Duration = Duration::from_millis(100);
 
-/// How lines are chosen and printed.
+/// How long one question of a follower waits for new output.
+const WAIT: Duration = Duration::from_secs(25);
+
+/// Who reads the files.
+enum Source {
+    Owner(Client),
+    Here,
+}
+
+/// One instance's log, as the arguments choose it.
+struct Log {
+    source: Source,
+    /// Also used when an owner vanishes: a cursor means the same to both.
+    reader: Reader,
+    name: InstanceName,
+    streams: Streams,
+    filter: Option<Pattern>,
+}
+
+/// How lines are printed.
+#[derive(Clone, Copy)]
 struct Printer<'a> {
     output: &'a Output,
-    grep: Option<Regex>,
     timestamps: bool,
 }
 
@@ -35,48 +58,42 @@ struct Printer<'a> {
 pub(super) async fn run(home: &Home, args: &LogsArgs, output: &Output) -> Result<Exit, CliError> {
     let set = load::load(home);
     let name = select::one(&set, &args.name)?;
-    let grep = match &args.grep {
-        Some(pattern) => Some(
-            Regex::new(pattern)
-                .map_err(|error| CliError::new(Exit::Usage, format!("--grep: {error}")))?,
-        ),
-        None => None,
-    };
     let since = args.since.as_deref().map(parse_since).transpose()?;
-    let choice = if args.stderr {
-        StreamChoice::Stderr
-    } else {
-        args.stream
+    let streams = match (args.stderr, args.stream) {
+        (true, _) | (false, StreamChoice::Stderr) => Streams::Stderr,
+        (false, StreamChoice::Stdout) => Streams::Stdout,
+        (false, StreamChoice::Both) => Streams::Both,
     };
+    let filter = args.grep.as_ref().map(|text| Pattern {
+        text: text.clone(),
+        case: Case::Sensitive,
+    });
+    let source = match session::owner_of(home).await? {
+        Some(client) => Source::Owner(client),
+        None => Source::Here,
+    };
+    let mut log = Log::new(home, source, &name, streams, filter);
     let printer = Printer {
         output,
-        grep,
         timestamps: args.timestamps,
     };
-    let mut followers = Vec::new();
-    let mut first: Vec<Line> = Vec::new();
-    let mut any = false;
-    for (stream, log) in streams(home, &set, &name, choice) {
-        let tail: Tail = match since {
-            Some(millis) => tail::since(&log, stream, millis)?,
-            None => tail::tail(&log, stream, args.tail)?,
-        };
-        any |= tail.position.is_some();
-        first = tail::merge(first, tail.lines);
-        followers.push(Follower::new(&log, stream, tail.position)?);
-    }
-    if !any && !args.follow {
-        output.say(&format!("{name} has not logged anything yet"));
-        return Ok(Exit::Success);
-    }
-    let first = match since {
-        Some(_) => &first[..],
-        None => &first[first.len().saturating_sub(args.tail)..],
+    let unfinished = if args.follow {
+        // Its whole line comes when there is one.
+        Unfinished::Hide
+    } else {
+        Unfinished::Show
     };
-    if printer.print(first)? == Flow::ReaderGone || !args.follow {
+    let (end, flow) = match since {
+        Some(millis) => since_then(&mut log, millis, printer, unfinished).await?,
+        None => tail(&mut log, args.tail, printer, unfinished).await?,
+    };
+    if end == Cursor::default() && !args.follow {
+        output.say(&format!("{name} has not logged anything yet"));
+    }
+    if flow == Flow::ReaderGone || !args.follow {
         return Ok(Exit::Success);
     }
-    follow(&mut followers, &printer).await
+    follow(&mut log, end, printer).await
 }
 
 /// Prints what an instance logs from now on, until somebody drops the future; for `--no-detach`.
@@ -86,64 +103,181 @@ pub(super) async fn run(home: &Home, args: &LogsArgs, output: &Output) -> Result
 /// Returns an error when a log cannot be read.
 pub(super) async fn follow_new(
     home: &Home,
+    client: &Client,
     name: &InstanceName,
     output: &Output,
 ) -> Result<Exit, CliError> {
-    let set = load::load(home);
-    let mut followers = Vec::new();
-    for (stream, log) in streams(home, &set, name, StreamChoice::Both) {
-        let position = tail::tail(&log, stream, 0)?.position;
-        followers.push(Follower::new(&log, stream, position)?);
-    }
-    follow(
-        &mut followers,
-        &Printer {
-            output,
-            grep: None,
-            timestamps: false,
-        },
-    )
-    .await
+    let source = Source::Owner(client.clone());
+    let mut log = Log::new(home, source, name, Streams::Both, None);
+    let end = log.page(At::End, Direction::Backward, 0, Duration::ZERO);
+    let end = end.await?.end;
+    let printer = Printer {
+        output,
+        timestamps: false,
+    };
+    follow(&mut log, end, printer).await
 }
 
-async fn follow(followers: &mut [Follower], printer: &Printer<'_>) -> Result<Exit, CliError> {
+/// Where the logs of an instance are, for `describe`.
+#[must_use]
+pub(super) fn paths(home: &Home, name: &InstanceName) -> Vec<PathBuf> {
+    let files = log_files::of(home, name);
+    Stream::ALL
+        .into_iter()
+        .map(|stream| files.of(stream).to_owned())
+        .collect()
+}
+
+/// Whether a line that has no end yet is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Unfinished {
+    Show,
+    Hide,
+}
+
+/// Prints the last lines; returns where a follower goes on.
+async fn tail(
+    log: &mut Log,
+    count: usize,
+    printer: Printer<'_>,
+    unfinished: Unfinished,
+) -> Result<(Cursor, Flow), CliError> {
+    let mut lines: Vec<LogLine> = Vec::new();
+    let mut end = None;
+    let mut at = At::End;
     loop {
-        let mut lines = Vec::new();
-        for follower in &mut *followers {
-            lines = tail::merge(lines, follower.poll()?);
+        let wanted = count.saturating_sub(lines.len()).min(PAGE_LINES);
+        let mut page = log
+            .page(at, Direction::Backward, wanted, Duration::ZERO)
+            .await?;
+        let end = *end.get_or_insert(page.end);
+        page.lines.append(&mut lines);
+        lines = page.lines;
+        if unfinished == Unfinished::Hide {
+            lines.retain(|line| line.ending == Ending::Whole);
         }
-        if lines.is_empty() {
-            tokio::time::sleep(POLL).await;
-        } else if printer.print(&lines)? == Flow::ReaderGone {
+        if page.at_start || lines.len() >= count {
+            let surplus = lines.len().saturating_sub(count);
+            return Ok((end, printer.print(&lines[surplus..])?));
+        }
+        at = At::Cursor(page.start);
+    }
+}
+
+/// Prints what was written since a time.
+async fn since_then(
+    log: &mut Log,
+    millis: u64,
+    printer: Printer<'_>,
+    unfinished: Unfinished,
+) -> Result<(Cursor, Flow), CliError> {
+    let mut at = At::Time(millis);
+    loop {
+        let mut page = log
+            .page(at, Direction::Forward, PAGE_LINES, Duration::ZERO)
+            .await?;
+        if unfinished == Unfinished::Hide {
+            page.lines.retain(|line| line.ending == Ending::Whole);
+        }
+        let flow = printer.print(&page.lines)?;
+        if page.at_end || flow == Flow::ReaderGone {
+            return Ok((page.end, flow));
+        }
+        at = At::Cursor(page.end);
+    }
+}
+
+async fn follow(log: &mut Log, from: Cursor, printer: Printer<'_>) -> Result<Exit, CliError> {
+    let mut at = At::Cursor(from);
+    loop {
+        let mut page = log.page(at, Direction::Forward, PAGE_LINES, WAIT).await?;
+        page.lines.retain(|line| line.ending == Ending::Whole);
+        if page.lost {
+            let message = "lines are missing here: they were rotated away before they were read";
+            printer.output.warning(message);
+        }
+        if printer.print(&page.lines)? == Flow::ReaderGone {
             return Ok(Exit::Success);
         }
+        at = At::Cursor(page.end);
     }
 }
 
-/// The log files of an instance; a broken configuration's are where they usually are.
-fn streams(
-    home: &Home,
-    set: &ConfigSet,
-    name: &InstanceName,
-    choice: StreamChoice,
-) -> Vec<(Stream, PathBuf)> {
-    let logs = set
-        .rows
-        .iter()
-        .filter_map(|row| row.as_ref().ok())
-        .find(|loaded| loaded.spec.name == *name)
-        .map(|loaded| {
-            (
-                loaded.spec.logs.stdout.clone(),
-                loaded.spec.logs.stderr.clone(),
-            )
-        });
-    let usual = |file: &str| home.logs_dir(name).join(file);
-    let (stdout, stderr) = logs.unwrap_or_else(|| (usual("stdout.log"), usual("stderr.log")));
-    match choice {
-        StreamChoice::Stdout => vec![(Stream::Stdout, stdout)],
-        StreamChoice::Stderr => vec![(Stream::Stderr, stderr)],
-        StreamChoice::Both => vec![(Stream::Stdout, stdout), (Stream::Stderr, stderr)],
+impl Log {
+    fn new(
+        home: &Home,
+        source: Source,
+        name: &InstanceName,
+        streams: Streams,
+        filter: Option<Pattern>,
+    ) -> Self {
+        Self {
+            source,
+            reader: Reader::new(log_files::of(home, name)),
+            name: name.clone(),
+            streams,
+            filter,
+        }
+    }
+
+    /// Reads a page; at the end, waits for a line.
+    async fn page(
+        &mut self,
+        at: At,
+        direction: Direction,
+        lines: usize,
+        wait: Duration,
+    ) -> Result<Page, CliError> {
+        let query = PageQuery {
+            streams: self.streams,
+            at,
+            direction,
+            lines,
+            line_bytes: LINE_LIMIT,
+            filter: self.filter.clone(),
+        };
+        if let Source::Owner(client) = &self.source {
+            match client.log_page(&self.name, &query, wait).await {
+                Err(ClientError::NoOwner { .. } | ClientError::Transport(_)) => {
+                    // It went away; the files are still here.
+                    self.source = Source::Here;
+                }
+                Err(ClientError::Refused(body)) => return Err(self.refused(body.into())),
+                answer => return Ok(answer?),
+            }
+        }
+        let until = tokio::time::Instant::now() + wait;
+        loop {
+            let page = self
+                .reader
+                .page(&query)
+                .map_err(|error| self.wrong(&error))?;
+            let has_line = page.lines.iter().any(|line| line.ending == Ending::Whole);
+            let is_over = tokio::time::Instant::now() >= until;
+            if has_line || is_over || page.lost || !page.at_end || direction == Direction::Backward
+            {
+                return Ok(page);
+            }
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
+    /// The owner names the pattern; the person knows it as an option.
+    fn refused(&self, error: ClientError) -> CliError {
+        let error = CliError::from(error);
+        match &self.filter {
+            Some(filter) if error.message.contains(&format!("{:?}", filter.text)) => {
+                CliError::new(Exit::Usage, format!("--grep: {}", error.message))
+            }
+            Some(_) | None => error,
+        }
+    }
+
+    fn wrong(&self, error: &LogError) -> CliError {
+        match error {
+            LogError::Pattern { .. } => CliError::new(Exit::Usage, format!("--grep: {error}")),
+            LogError::Io(_) => CliError::new(Exit::General, format!("{}: {error}", self.name)),
+        }
     }
 }
 
@@ -163,16 +297,9 @@ fn parse_since(text: &str) -> Result<u64, CliError> {
 }
 
 impl Printer<'_> {
-    fn print(&self, lines: &[Line]) -> Result<Flow, CliError> {
+    fn print(&self, lines: &[LogLine]) -> Result<Flow, CliError> {
         let mut bytes = Vec::new();
         for line in lines {
-            if self
-                .grep
-                .as_ref()
-                .is_some_and(|grep| !grep.is_match(&line.bytes))
-            {
-                continue;
-            }
             if self.timestamps {
                 let time = line
                     .at
@@ -189,13 +316,4 @@ impl Printer<'_> {
             self.output.bytes(&bytes)?
         })
     }
-}
-
-/// Where the logs of an instance are, for `describe`.
-#[must_use]
-pub(super) fn paths(home: &Home, set: &ConfigSet, name: &InstanceName) -> Vec<PathBuf> {
-    streams(home, set, name, StreamChoice::Both)
-        .into_iter()
-        .map(|(_, path)| path)
-        .collect()
 }
