@@ -12,9 +12,10 @@ use crate::api::wire::{EventBody, InstanceBody, ReadingsBody, rfc3339};
 use crate::config::home::Home;
 use crate::config::load::{self, ConfigSet};
 use crate::config::{drift, render, secrets};
+use crate::domain::event::EventFilter;
 use crate::domain::instance::{InstanceName, InstanceSpec};
 use crate::process::runfiles::{self, RunFile, RunPaths, SpecFile};
-use crate::store::{EventFilter, Reader};
+use crate::store::Reader;
 use crate::supervisor::wall_clock;
 
 /// Events shown at the end.

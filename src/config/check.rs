@@ -244,6 +244,14 @@ impl Checked<'_> {
         }
     }
 
+    /// Returns a value of any kind in one line.
+    pub(super) fn carried(&self, path: &str) -> Option<String> {
+        match self.item(path) {
+            Some(Item::Carried(text)) => Some(text.clone()),
+            _ => None,
+        }
+    }
+
     pub(super) fn flag(&self, path: &str) -> Option<bool> {
         match self.item(path) {
             Some(Item::Flag(flag)) => Some(*flag),

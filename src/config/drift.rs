@@ -3,10 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use super::secrets::{is_secret_variable, replace_secrets, stand_in};
+use super::secrets::{MASK, is_secret_variable, replace_secrets, stand_in};
 use crate::domain::instance::{Binary, InstanceSpec, Layers, Port};
 
-/// A field whose change needs a restart.
+/// Hexadecimal digits behind the mask of a stand-in.
+const STAND_IN_DIGITS: usize = 8;
+
+/// Characters of a value in an event or a table.
+const SHOWN_LIMIT: usize = 120;
+
+/// A field that differs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FieldChange {
     /// Dotted path, such as `model.context_size`.
@@ -106,6 +112,30 @@ fn layers_text(layers: Layers) -> String {
     }
 }
 
+/// Returns a value as it may be shown: what stands for a secret tells nothing any more, and what is
+/// too long for a line is cut.
+#[must_use]
+pub fn shown(value: &str) -> String {
+    let mut parts = value.split(MASK);
+    let mut text = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let digits = part.bytes().take(STAND_IN_DIGITS);
+        let is_stand_in = digits.clone().count() == STAND_IN_DIGITS
+            && digits.clone().all(|byte| byte.is_ascii_hexdigit());
+        text.push_str(MASK);
+        text.push_str(if is_stand_in {
+            &part[STAND_IN_DIGITS..]
+        } else {
+            part
+        });
+    }
+    if text.chars().count() > SHOWN_LIMIT {
+        let kept: String = text.chars().take(SHOWN_LIMIT).collect();
+        return format!("{kept}…");
+    }
+    text
+}
+
 /// Quotes an argument as a shell would read it back.
 fn quote(argument: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_=+:,./@%".contains(&byte);
@@ -117,8 +147,11 @@ fn quote(argument: &str) -> String {
 
 impl fmt::Display for FieldChange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let shown =
-            |value: &Option<String>| value.clone().unwrap_or_else(|| "(not set)".to_owned());
+        let shown = |value: &Option<String>| {
+            value
+                .as_deref()
+                .map_or_else(|| "(not set)".to_owned(), shown)
+        };
         write!(
             f,
             "{}: {} → {}",
@@ -126,5 +159,25 @@ impl fmt::Display for FieldChange {
             shown(&self.was),
             shown(&self.now)
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shown_value_tells_nothing_of_a_secret_and_fits_into_a_line() {
+        let rows = [
+            ("--api-key '***0123abcd' -v", "--api-key '***' -v"),
+            ("***0123abcd", "***"),
+            ("a***b", "a***b"),
+            ("plain", "plain"),
+            ("", ""),
+        ];
+        for (value, expected) in rows {
+            assert_eq!(shown(value), expected);
+        }
+        assert_eq!(shown(&"ä".repeat(500)).chars().count(), SHOWN_LIMIT + 1);
     }
 }

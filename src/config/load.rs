@@ -79,7 +79,12 @@ pub struct Broken {
 /// Reads everything in a home. What is wrong is in the result.
 #[must_use]
 pub fn load(home: &Home) -> ConfigSet {
-    let settings = Settings::load(home);
+    load_with(home, Settings::load(home))
+}
+
+/// Reads all instances of a home under settings that were read already.
+#[must_use]
+pub fn load_with(home: &Home, settings: Settings) -> ConfigSet {
     let registry = Registry::read(home.registry_file(), home.bins_dir());
     let mut findings = Vec::new();
     let mut rows: Vec<_> = directories(&home.instances_dir(), &mut findings)

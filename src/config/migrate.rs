@@ -151,7 +151,7 @@ impl Writer {
         let mut complaints = Vec::new();
         let item = super::read::item(&field.kind, node, Format::LegacyJson, &mut complaints);
         let value = match item {
-            Some(Item::Carried) | None => self.raw(node, field.path),
+            Some(Item::Carried(_)) | None => self.raw(node, field.path),
             Some(item) => Some(toml_of(item)),
         };
         if let Some(value) = value {
@@ -247,6 +247,6 @@ fn toml_of(item: Item) -> Toml {
         ),
         Item::Address(address) => Toml::String(address.to_string()),
         // Only of a free field, which is written as it is.
-        Item::Carried => Toml::Table(toml::Table::new()),
+        Item::Carried(_) => Toml::Table(toml::Table::new()),
     }
 }

@@ -9,6 +9,7 @@ mod check;
 pub mod defaults;
 pub mod draft;
 pub mod drift;
+pub mod dynamic;
 pub mod fields;
 pub mod finding;
 pub mod home;

@@ -29,8 +29,8 @@ pub(super) enum Item {
     Layers(Layers),
     Statuses(Vec<u16>),
     Address(SocketAddr),
-    /// Present, and of no use to us.
-    Carried,
+    /// Present, and of no use to us; in one line.
+    Carried(String),
 }
 
 /// What is wrong with a value; the message follows the field's name.
@@ -106,7 +106,7 @@ impl Reader<'_> {
             Kind::Address => text(node)
                 .and_then(|address| address.parse().ok())
                 .map(Item::Address),
-            Kind::Free => Some(Item::Carried),
+            Kind::Free => Some(Item::Carried(super::dynamic::compact(node))),
         };
         if read.is_none() {
             self.refuse(node, String::new(), &self.kind.allowed());

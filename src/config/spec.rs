@@ -108,6 +108,7 @@ pub(super) fn spec(checked: &mut Checked<'_>, context: &Context<'_>) -> Option<I
             .unwrap_or(Duration::from_secs(10)),
         router: checked.flag("router").unwrap_or(false),
         logs,
+        model_metadata: checked.carried("model_metadata"),
     })
 }
 

@@ -57,6 +57,37 @@ pub struct Event {
     pub message: String,
 }
 
+/// Which events are asked for.
+#[derive(Clone, Debug, PartialEq, Default)]
+pub struct EventFilter {
+    pub instance: Option<InstanceName>,
+    /// At least this loud.
+    pub level: Option<Level>,
+    /// Empty means all.
+    pub kinds: Vec<EventType>,
+    /// Unix seconds.
+    pub since: Option<f64>,
+    /// With it the oldest `limit` events after that number are returned, without it the newest.
+    pub after_id: Option<i64>,
+    /// Only events before that number.
+    pub before_id: Option<i64>,
+    /// `None` means 100.
+    pub limit: Option<u32>,
+}
+
+impl EventFilter {
+    /// Returns whether an event is asked for, by all but the limit.
+    #[must_use]
+    pub fn wants(&self, event: &Event) -> bool {
+        (self.instance.is_none() || self.instance == event.instance)
+            && self.level.is_none_or(|level| event.level >= level)
+            && (self.kinds.is_empty() || self.kinds.contains(&event.kind))
+            && self.since.is_none_or(|since| event.at >= since)
+            && self.after_id.is_none_or(|id| event.id > id)
+            && self.before_id.is_none_or(|id| event.id < id)
+    }
+}
+
 impl Level {
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -109,6 +140,12 @@ impl EventType {
             .iter()
             .find(|(kind, _)| *kind == self)
             .map_or("unknown", |(_, word)| word)
+    }
+
+    /// Returns the words of all kinds, separated by commas.
+    #[must_use]
+    pub fn words() -> String {
+        Self::NAMES.map(|(_, word)| word).join(", ")
     }
 
     #[must_use]

@@ -48,6 +48,8 @@ pub struct InstanceSpec {
     /// The server may run without a model, as llama-server's router.
     pub router: bool,
     pub logs: Logs,
+    /// Notes about the model, carried along, in one line.
+    pub model_metadata: Option<String>,
 }
 
 /// Which program to run.

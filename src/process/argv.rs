@@ -193,6 +193,7 @@ mod tests {
                 max_size: 1,
                 rotation: 1,
             },
+            model_metadata: None,
         }
     }
 

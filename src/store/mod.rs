@@ -40,9 +40,9 @@ use tokio::sync::{mpsc as notices, oneshot, watch};
 pub use self::error::StoreError;
 pub use self::reader::Reader;
 pub use self::rows::{
-    DesiredWrite, EventFilter, EventWrite, HealthRollup, HealthSample, Notice, Predecessor, Pruned,
-    Retention, RunEndRow, RunEnded, RunRow, RunStarted, RuntimeRow, Saved, StoreHealth, Stored,
-    StoredEvent, Write,
+    DesiredWrite, EventWrite, HealthRollup, HealthSample, Notice, Predecessor, Pruned, Retention,
+    RunEndRow, RunEnded, RunRow, RunStarted, RuntimeRow, Saved, StoreHealth, Stored, StoredEvent,
+    Write,
 };
 
 use self::error::Trouble;

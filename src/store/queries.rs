@@ -6,11 +6,9 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, Result, Row, params_from_iter};
 
 use super::files;
-use super::rows::{
-    DesiredWrite, EventFilter, Predecessor, RunEndRow, RunRow, RuntimeRow, Stored, StoredEvent,
-};
+use super::rows::{DesiredWrite, Predecessor, RunEndRow, RunRow, RuntimeRow, Stored, StoredEvent};
 use crate::domain::autopsy::{Autopsy, Cause, RetryClass};
-use crate::domain::event::Level;
+use crate::domain::event::{EventFilter, Level};
 use crate::domain::exit::ExitStatus;
 use crate::domain::instance::InstanceName;
 use crate::domain::lifecycle::{Desired, Health, Status};
@@ -228,6 +226,10 @@ pub(super) fn events(connection: &Connection, filter: &EventFilter) -> Result<Ve
     }
     if let Some(id) = filter.after_id {
         conditions.push("id > ?".to_owned());
+        values.push(id.into());
+    }
+    if let Some(id) = filter.before_id {
+        conditions.push("id < ?".to_owned());
         values.push(id.into());
     }
     values.push(i64::from(filter.limit.unwrap_or(DEFAULT_LIMIT)).into());

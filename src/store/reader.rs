@@ -13,8 +13,9 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::error::StoreError;
 use super::files;
-use super::rows::{EventFilter, RunRow, RuntimeRow, Stored, StoredEvent};
+use super::rows::{RunRow, RuntimeRow, Stored, StoredEvent};
 use super::{queries, schema};
+use crate::domain::event::EventFilter;
 use crate::domain::instance::InstanceName;
 use crate::domain::lifecycle::Desired;
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::domain::autopsy::Autopsy;
-use crate::domain::event::{Event, EventType, Level};
+use crate::domain::event::{Event, Level};
 use crate::domain::exit::{ExitStatus, RunExit};
 use crate::domain::instance::InstanceName;
 use crate::domain::lifecycle::{Desired, Health, Status};
@@ -239,22 +239,6 @@ pub struct StoredEvent {
     pub kind: String,
     pub message: String,
     pub meta_json: Option<String>,
-}
-
-/// Which events to read.
-#[derive(Clone, Debug, PartialEq, Default)]
-pub struct EventFilter {
-    pub instance: Option<InstanceName>,
-    /// At least this loud.
-    pub level: Option<Level>,
-    /// Empty means all.
-    pub kinds: Vec<EventType>,
-    /// Unix seconds.
-    pub since: Option<f64>,
-    /// With it the oldest `limit` events after that number are returned, without it the newest.
-    pub after_id: Option<i64>,
-    /// `None` means 100.
-    pub limit: Option<u32>,
 }
 
 /// How much history is kept.

@@ -1,10 +1,11 @@
 //! The configurations as the supervisor sees them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::state::{Config, Up};
 use crate::config::drift;
+use crate::config::finding::Finding;
 use crate::config::home::Home;
 use crate::config::load::{self, ConfigSet};
 use crate::config::settings::Settings;
@@ -12,18 +13,34 @@ use crate::domain::instance::{InstanceName, InstanceSpec};
 
 /// Everything that was read from the home's files.
 pub struct Loaded {
-    pub configs: BTreeMap<InstanceName, Config>,
+    pub instances: BTreeMap<InstanceName, Config>,
+    /// The last good ones, while their file cannot be used.
     pub settings: Settings,
+    /// What is wrong with files that belong to no instance.
+    pub problems: BTreeSet<String>,
 }
 
 /// Reads every configuration of the home. Blocking.
 #[must_use]
-pub fn read(home: &Home) -> Loaded {
-    let set = load::load(home);
+pub fn read(home: &Home, last_good: Option<&Settings>) -> Loaded {
+    let found = Settings::load(home);
+    let mut problems = errors(&found.findings);
+    let settings = match last_good {
+        Some(last_good) if !problems.is_empty() => last_good.clone(),
+        Some(_) | None => found,
+    };
+    let set = load::load_with(home, settings);
+    problems.extend(errors(&set.findings));
     Loaded {
-        configs: of_set(&set),
+        instances: of_set(&set),
         settings: set.settings,
+        problems,
     }
+}
+
+fn errors(findings: &[Finding]) -> BTreeSet<String> {
+    let errors = findings.iter().filter(|finding| finding.is_error());
+    errors.map(ToString::to_string).collect()
 }
 
 /// Returns one configuration per instance, usable or not.
@@ -36,7 +53,13 @@ pub fn of_set(set: &ConfigSet) -> BTreeMap<InstanceName, Config> {
                 loaded.spec.name.clone(),
                 Config::Ready(Arc::new(loaded.spec.clone())),
             ),
-            Err(broken) => (broken.name.clone(), Config::Broken(broken.reason())),
+            Err(broken) => (
+                broken.name.clone(),
+                Config::Broken {
+                    reason: broken.reason(),
+                    last: None,
+                },
+            ),
         })
         .collect()
 }

@@ -1,7 +1,7 @@
 //! What goes into a decision and what comes out of it.
 
 use std::cell::Cell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,8 +18,7 @@ use crate::domain::run::{RunId, StopMode};
 #[derive(Clone, Debug)]
 pub enum Input {
     Command(Command),
-    /// Every configuration of the home, read again.
-    ConfigsLoaded(BTreeMap<InstanceName, Config>),
+    ConfigsLoaded(Configs),
     /// A living run of an earlier owner was proven and taken over.
     Adopted {
         name: InstanceName,
@@ -85,6 +84,23 @@ pub struct Measured {
     pub progress: Option<u8>,
     /// What it does while it loads.
     pub activity: Option<String>,
+}
+
+/// Every configuration of the home, read again.
+#[derive(Clone, Debug, Default)]
+pub struct Configs {
+    pub instances: BTreeMap<InstanceName, Config>,
+    /// What is wrong with files that belong to no instance.
+    pub problems: BTreeSet<String>,
+    pub newcomers: Newcomers,
+}
+
+/// Whether an instance that was never seen before may be started because its file says so.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Newcomers {
+    Start,
+    #[default]
+    Leave,
 }
 
 /// What a user asks of one instance.
@@ -173,6 +189,12 @@ pub enum Effect {
     },
     StopProbing {
         name: InstanceName,
+    },
+    /// From now on a stop of the run gives it this long before it is killed.
+    SetGrace {
+        name: InstanceName,
+        run: RunId,
+        grace: Duration,
     },
     SetTimer {
         name: InstanceName,

@@ -1,28 +1,25 @@
 //! What the rest of the program holds of a running supervisor: commands in, pictures out.
 
-use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::decision::{Command, Denied, Ignored};
+use super::feed::{EventFeed, EventPage};
 use super::measure::Audience;
 use super::record::DatabaseState;
-use crate::domain::event::Event;
+use crate::domain::event::EventFilter;
 use crate::domain::fleet::FleetSnapshot;
 use crate::domain::instance::InstanceName;
 use crate::domain::run::RunId;
-
-/// Events kept in memory for readers; older ones are in the database.
-const RING_LIMIT: usize = 4096;
 
 /// A way to the supervisor's actor; cheap to clone.
 #[derive(Clone)]
 pub struct Handle {
     pub(super) inbox: mpsc::Sender<super::actor::Message>,
     pub(super) snapshot: watch::Receiver<Arc<FleetSnapshot>>,
-    pub(super) events: EventRing,
+    pub(super) events: EventFeed,
     pub(super) audience: Audience,
     pub(super) database: DatabaseState,
 }
@@ -82,6 +79,31 @@ impl Handle {
         answer.await.map_err(|_| CommandError::ShuttingDown)?
     }
 
+    /// Reads the configurations again and probes these instances, or all, now. Returns when every
+    /// look has ended, or after `wait`.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error only while the supervisor shuts down.
+    pub async fn refresh(
+        &self,
+        names: Option<Vec<InstanceName>>,
+        wait: Duration,
+    ) -> Result<(), CommandError> {
+        let (reply, looks) = oneshot::channel();
+        self.send(super::actor::Message::Refresh { names, reply })
+            .await?;
+        let looks = looks.await.map_err(|_| CommandError::ShuttingDown)?;
+        let all = async {
+            for look in looks {
+                look.await.ok(); // a probe that ended meanwhile has nothing more to tell
+            }
+            self.settled().await;
+        };
+        tokio::time::timeout(wait, all).await.ok(); // a slow probe is not waited for
+        Ok(())
+    }
+
     /// Waits until everything decided so far is in the database.
     pub async fn settled(&self) {
         let (reply, done) = oneshot::channel();
@@ -118,10 +140,10 @@ impl Handle {
         self.database.describe()
     }
 
-    /// Returns the newest `limit` events after id `after`, oldest first.
-    #[must_use]
-    pub fn events(&self, after: i64, limit: usize) -> Vec<Event> {
-        self.events.after(after, limit)
+    /// Returns the events that are asked for, oldest first; waits up to `wait` for the first one
+    /// when events after some number are asked for and there is none yet.
+    pub async fn events(&self, filter: &EventFilter, wait: Duration) -> EventPage {
+        self.events.page(filter, wait).await
     }
 
     /// Returns whether an instance of this name is known.
@@ -139,28 +161,5 @@ impl Handle {
             .send(message)
             .await
             .map_err(|_| CommandError::ShuttingDown)
-    }
-}
-
-/// The newest events, by rising id.
-#[derive(Clone, Default)]
-pub struct EventRing {
-    events: Arc<Mutex<VecDeque<Event>>>,
-}
-
-impl EventRing {
-    pub(super) fn push(&self, event: Event) {
-        let mut events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
-        if events.len() == RING_LIMIT {
-            events.pop_front();
-        }
-        events.push_back(event);
-    }
-
-    fn after(&self, after: i64, limit: usize) -> Vec<Event> {
-        let events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
-        let newer = events.partition_point(|event| event.id <= after);
-        let first = newer.max(events.len().saturating_sub(limit));
-        events.range(first..).cloned().collect()
     }
 }

@@ -7,6 +7,7 @@ mod clock;
 pub mod configs;
 pub mod decision;
 pub mod ends;
+pub mod feed;
 pub mod handle;
 pub mod launch;
 pub mod log_files;

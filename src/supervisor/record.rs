@@ -70,6 +70,8 @@ pub(super) struct Recorder {
     pending: Vec<Write>,
     events: Vec<Event>,
     next_event_id: i64,
+    /// The number of the first event of this owner.
+    first_event_id: i64,
     /// What was last stored of each instance, so that only changes are written.
     stored: HashMap<InstanceName, RuntimeRow>,
     /// Runs whose end is on record.
@@ -114,6 +116,7 @@ impl Recorder {
             pending: Vec::new(),
             events: Vec::new(),
             next_event_id: stored.next_event_id,
+            first_event_id: stored.next_event_id,
             stored: HashMap::new(),
             ended,
         };
@@ -134,6 +137,10 @@ impl Recorder {
                 .push(Write::PredecessorSettled(predecessor.name));
         }
         Ok((recorder, remembered))
+    }
+
+    pub(super) fn first_event_id(&self) -> i64 {
+        self.first_event_id
     }
 
     pub(super) fn state(&self) -> DatabaseState {

@@ -13,9 +13,10 @@ use super::Scope;
 use super::actor::{Actor, Message, Parts};
 use super::clock::{Clock, wall};
 use super::configs;
-use super::decision::Input;
+use super::decision::{Configs, Input, Newcomers};
 use super::ends;
-use super::handle::{EventRing, Handle};
+use super::feed::EventFeed;
+use super::handle::Handle;
 use super::launch::{self, Launcher};
 use super::measure::{self, Board};
 use super::record::{Recorder, Remembered};
@@ -80,9 +81,10 @@ pub async fn start(
     let open_files = raise_open_files();
     let (recorder, remembered) = Recorder::open(home)?;
     let prepared = home.clone();
-    let (loaded, found) =
-        tokio::task::spawn_blocking(move || (configs::read(&prepared), look_at_runs(&prepared)))
-            .await?;
+    let (loaded, found) = tokio::task::spawn_blocking(move || {
+        (configs::read(&prepared, None), look_at_runs(&prepared))
+    })
+    .await?;
     let shim = ShimProgram::find().map_err(StartError::Shim)?;
     let (sender, inbox) = mpsc::channel(INBOX);
     let watching = sender.clone();
@@ -94,20 +96,23 @@ pub async fn start(
         shim,
         open_files,
     };
-    let events = EventRing::default();
+    let events = EventFeed::new(recorder.first_event_id(), home.database());
     let board = Board::new();
     let (picture, snapshot) = watch::channel(Arc::new(FleetSnapshot::default()));
     recorder.prune(loaded.settings.retention);
     let database = recorder.state();
 
     let mut fleet = Fleet::new(loaded.settings.supervisor.max_loading.max(1) as usize);
-    for (name, config) in &loaded.configs {
+    for (name, config) in &loaded.instances {
         let instance = fleet.instances.entry(name.clone()).or_default();
         instance.config = config.clone();
     }
     for (name, desired) in &remembered.desired {
-        if let Some(instance) = fleet.instances.get_mut(name) {
-            instance.desired = *desired;
+        match fleet.instances.get_mut(name) {
+            Some(instance) => instance.desired = *desired,
+            None => {
+                fleet.wishes.insert(name.clone(), *desired);
+            }
         }
     }
     for (name, view) in &remembered.history {
@@ -129,8 +134,13 @@ pub async fn start(
         watcher,
         clock: Clock::new(),
         board: board.clone(),
+        settings: loaded.settings,
     });
-    let mut inputs = vec![Input::ConfigsLoaded(loaded.configs)];
+    let mut inputs = vec![Input::ConfigsLoaded(Configs {
+        instances: loaded.instances,
+        problems: loaded.problems,
+        newcomers: Newcomers::Leave,
+    })];
     for found in found {
         if let Some(input) = actor.take_over(found, &remembered) {
             inputs.push(input);

@@ -1,6 +1,6 @@
 //! The state a fleet is in, and the picture of it that readers get.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,6 +21,10 @@ pub struct Fleet {
     pub max_loading: usize,
     /// What was last measured of the machine.
     pub host: HostReadings,
+    /// What is wrong with files that belong to no instance; each is told once.
+    pub problems: BTreeSet<String>,
+    /// What was wanted of instances whose files are gone, should they come back.
+    pub wishes: BTreeMap<InstanceName, Desired>,
 }
 
 #[derive(Debug)]
@@ -42,8 +46,15 @@ pub struct Instance {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Config {
     Ready(Arc<InstanceSpec>),
-    /// It cannot be used; the text says why.
-    Broken(String),
+    /// It cannot be used; the text says why. A run, and its restarts, go on with the last good one.
+    Broken {
+        reason: String,
+        last: Option<Arc<InstanceSpec>>,
+    },
+    /// There is no file, or none any more.
+    Gone {
+        last: Option<Arc<InstanceSpec>>,
+    },
 }
 
 /// Where an instance is in its life.
@@ -145,7 +156,7 @@ pub enum Waits {
 impl Default for Instance {
     fn default() -> Self {
         Self {
-            config: Config::Broken("it has no configuration file".to_owned()),
+            config: Config::Gone { last: None },
             desired: Desired::Stopped,
             phase: Phase::Stopped,
             restarts: 0,
@@ -153,6 +164,27 @@ impl Default for Instance {
             hindrance: None,
             last_exit: None,
             autopsy: None,
+        }
+    }
+}
+
+impl Config {
+    /// Returns the spec in force: the file's, or the last good one while its file is not.
+    #[must_use]
+    pub fn spec(&self) -> Option<&Arc<InstanceSpec>> {
+        match self {
+            Self::Ready(spec) => Some(spec),
+            Self::Broken { last, .. } | Self::Gone { last } => last.as_ref(),
+        }
+    }
+
+    /// Returns why the file cannot be used, if it cannot.
+    #[must_use]
+    pub fn problem(&self) -> Option<String> {
+        match self {
+            Self::Ready(_) => None,
+            Self::Broken { reason, .. } => Some(reason.clone()),
+            Self::Gone { .. } => Some("its configuration file is gone".to_owned()),
         }
     }
 }
@@ -210,14 +242,6 @@ impl Instance {
         }
     }
 
-    #[must_use]
-    pub(super) fn broken_reason(&self) -> String {
-        match &self.config {
-            Config::Ready(_) => String::new(),
-            Config::Broken(reason) => reason.clone(),
-        }
-    }
-
     fn status(&self) -> Status {
         match &self.phase {
             Phase::Stopped => Status::Stopped,
@@ -249,13 +273,11 @@ impl Instance {
     pub(super) fn trouble(&self) -> Option<String> {
         match &self.phase {
             Phase::Waiting { .. } => Some("waiting for others to load".to_owned()),
-            Phase::Up(up) => up.detail.clone(),
+            Phase::Up(up) => up.detail.clone().or_else(|| self.config.problem()),
             Phase::Backoff { reason, .. } | Phase::Failed { reason, .. } => Some(reason.clone()),
-            Phase::Stopped => match &self.config {
-                Config::Broken(reason) => Some(reason.clone()),
-                Config::Ready(_) => None,
-            },
-            Phase::Launching { .. } | Phase::Stopping { .. } => None,
+            Phase::Stopped | Phase::Launching { .. } | Phase::Stopping { .. } => {
+                self.config.problem()
+            }
         }
     }
 
@@ -263,10 +285,7 @@ impl Instance {
     #[must_use]
     pub fn row(&self, name: &InstanceName, drift: bool) -> InstanceRow {
         let up = self.phase.up();
-        let spec = match &self.config {
-            Config::Ready(spec) => Some(spec),
-            Config::Broken(_) => None,
-        };
+        let spec = self.config.spec();
         let fixed_port = spec.and_then(|spec| match spec.server.port {
             Port::Fixed(port) => Some(port),
             Port::Auto => None,
@@ -291,7 +310,12 @@ impl Instance {
             run: self.phase.run().cloned(),
             pid: up.map(|up| up.pid),
             port: up.and_then(|up| up.port).or(fixed_port),
-            host: spec.map_or_else(String::new, |spec| spec.server.host.clone()),
+            // Where it listens; the file may have been changed since.
+            host: up
+                .and_then(|up| up.started_with.get("server.host"))
+                .or(spec.map(|spec| &spec.server.host))
+                .cloned()
+                .unwrap_or_default(),
             backend: spec
                 .map_or("-", |spec| spec.gpu.backend.as_str())
                 .to_owned(),
@@ -313,7 +337,7 @@ impl Instance {
             progress: up.and_then(|up| up.progress),
             readings: up.map_or_else(Readings::default, |up| up.readings.clone()),
             drift,
-            broken: spec.is_none(),
+            broken: self.config.problem().is_some(),
         }
     }
 }
@@ -325,6 +349,8 @@ impl Fleet {
             instances: BTreeMap::new(),
             max_loading,
             host: HostReadings::default(),
+            problems: BTreeSet::new(),
+            wishes: BTreeMap::new(),
         }
     }
 
@@ -336,7 +362,7 @@ impl Fleet {
             if let Some(port) = instance.phase.up().and_then(|up| up.port) {
                 table.used.insert(port, name.clone());
             }
-            if let Config::Ready(spec) = &instance.config
+            if let Some(spec) = instance.config.spec()
                 && let Port::Fixed(port) = spec.server.port
             {
                 table.reserved.entry(port).or_insert_with(|| name.clone());
@@ -356,12 +382,12 @@ impl Fleet {
             .instances
             .iter()
             .map(|(name, instance)| {
-                let (drift, order) = match &instance.config {
-                    Config::Ready(spec) => (
+                let (drift, order) = match instance.config.spec() {
+                    Some(spec) => (
                         instance.phase.up().is_some_and(|up| drifted(up, spec)),
                         spec.sort_order,
                     ),
-                    Config::Broken(_) => (false, None),
+                    None => (false, None),
                 };
                 (order, instance.row(name, drift))
             })

@@ -157,7 +157,7 @@ impl TestHome {
     /// Events of the database, newest last, as `type instance message`.
     pub(crate) fn events(&self) -> Vec<String> {
         let path = self.path().join("state/state.sqlite");
-        let filter = llama_orch::store::EventFilter {
+        let filter = llama_orch::domain::event::EventFilter {
             limit: Some(10_000),
             ..Default::default()
         };

@@ -1,13 +1,14 @@
 //! The shapes of requests and answers. All are additive: unknown keys are ignored.
 
+mod events;
 pub mod logs;
 mod readings;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+pub use self::events::{EventBody, EventsBody, EventsQuery};
 pub use self::readings::{AutopsyBody, DeviceBody, HostBody, ReadingsBody};
-use crate::domain::event::{Event, EventType, Level};
 use crate::domain::exit::ExitStatus;
 use crate::domain::fleet::{FleetSnapshot, InstanceRow};
 use crate::domain::instance::InstanceName;
@@ -120,21 +121,15 @@ pub struct CommandAnswer {
     pub generation: u64,
 }
 
-/// `GET /events`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct EventsBody {
-    pub events: Vec<EventBody>,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct EventBody {
-    pub id: i64,
-    /// RFC 3339.
-    pub ts: String,
-    pub instance: Option<String>,
-    pub level: String,
-    pub event_type: String,
-    pub message: String,
+/// The body of `POST /refresh`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RefreshRequest {
+    /// Which instances are probed now; absent means all.
+    #[serde(default)]
+    pub names: Option<Vec<String>>,
+    /// How long a slow probe is waited for.
+    #[serde(default)]
+    pub wait_ms: Option<u64>,
 }
 
 /// Turns unix seconds into RFC 3339 text; a time out of range becomes the epoch.
@@ -276,36 +271,5 @@ impl FleetBody {
                 .collect(),
             host: HostReadings::from(&self.host),
         }
-    }
-}
-
-impl From<&Event> for EventBody {
-    fn from(event: &Event) -> Self {
-        Self {
-            id: event.id,
-            ts: rfc3339(event.at),
-            instance: event.instance.as_ref().map(ToString::to_string),
-            level: event.level.to_string(),
-            event_type: event.kind.to_string(),
-            message: event.message.clone(),
-        }
-    }
-}
-
-impl EventBody {
-    /// Converts back; `None` for a kind this version does not know.
-    #[must_use]
-    pub fn to_event(&self) -> Option<Event> {
-        Some(Event {
-            id: self.id,
-            at: unix_seconds(&self.ts)?,
-            instance: self
-                .instance
-                .as_deref()
-                .and_then(|name| InstanceName::parse(name).ok()),
-            level: Level::parse(&self.level)?,
-            kind: EventType::parse(&self.event_type)?,
-            message: self.message.clone(),
-        })
     }
 }

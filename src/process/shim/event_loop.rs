@@ -165,8 +165,9 @@ impl EventLoop {
             (Request::Stop, Stage::Running) => {
                 self.record.stopping();
                 tree.ask();
+                let grace = self.record.present_grace().unwrap_or_else(|| tree.grace());
                 self.stage = Stage::Asked {
-                    kill_at: Instant::now() + tree.grace(),
+                    kill_at: Instant::now() + grace,
                 };
             }
             (Request::Kill, Stage::Running | Stage::Asked { .. }) => {

@@ -1,12 +1,12 @@
 //! The files a shim writes about its run.
 
 use std::io;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::complain;
 use super::copy::Copier;
 use crate::domain::exit::ExitStatus;
-use crate::process::runfiles::{self, ExitFile, PROTOCOL, RunFile, RunPaths};
+use crate::process::runfiles::{self, ExitFile, PROTOCOL, RunFile, RunPaths, SpecFile};
 
 /// Unix seconds.
 pub(super) fn now() -> f64 {
@@ -41,6 +41,12 @@ impl Record {
             self.run.stopping_since = Some(now());
             self.rewrite();
         }
+    }
+
+    /// Returns the time between asking and killing as the owner wants it by now.
+    pub(super) fn present_grace(&self) -> Option<Duration> {
+        let spec: SpecFile = runfiles::read(&self.paths.spec()).ok()??;
+        (spec.run_id == self.run.run_id).then(|| Duration::from_millis(spec.grace_ms))
     }
 
     /// Adds something a person should know of this run.

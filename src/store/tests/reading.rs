@@ -7,9 +7,10 @@ use std::thread;
 use rustix::thread::{CapabilitySet, capabilities, set_capabilities};
 
 use super::{Home, Saved, StoreHealth, close, event, event_write, name, running, wish};
+use crate::domain::event::EventFilter;
 use crate::domain::event::{EventType, Level};
 use crate::domain::lifecycle::Desired;
-use crate::store::{EventFilter, Notice, Reader, StoreError, Write};
+use crate::store::{Notice, Reader, StoreError, Write};
 
 fn reader(home: &Home) -> Reader {
     Reader::open(&home.path())

@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 
 use super::{Home, Notice, close, name, raw, wish};
+use crate::domain::event::EventFilter;
 use crate::domain::lifecycle::{Desired, Health, Status};
-use crate::store::{EventFilter, Reader, Write};
+use crate::store::{Reader, Write};
 
 const V1: &str = "
     CREATE TABLE instances (name TEXT PRIMARY KEY, pid INTEGER, status TEXT, health TEXT,

@@ -1,14 +1,19 @@
 //! Carrying out what was decided: first what must be remembered, then what touches the world.
 
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use super::super::clock::wall;
 use super::super::decision::{Effect, Input};
 use super::super::{launch, probing};
+use super::refresh::Probe;
 use super::{Actor, Message};
 use crate::domain::event::{Event, EventType, Level};
 use crate::domain::instance::InstanceName;
+
+/// Wishes for a look that wait for one probe; more find the next look anyway.
+const KNOCKS: usize = 16;
 
 impl Actor {
     pub(super) async fn carry_out(&mut self, effects: Vec<Effect>) {
@@ -46,6 +51,7 @@ impl Actor {
                 | Effect::Stop { .. }
                 | Effect::StartProbing { .. }
                 | Effect::StopProbing { .. }
+                | Effect::SetGrace { .. }
                 | Effect::SetTimer { .. }
                 | Effect::CancelTimer { .. }) => acts.push(act),
             }
@@ -110,19 +116,26 @@ impl Actor {
                     health,
                 };
                 let token = CancellationToken::new();
-                if let Some(previous) = self.probes.insert(name.clone(), token.clone()) {
-                    previous.cancel();
+                let (knock, knocks) = mpsc::channel(KNOCKS);
+                let probe = Probe {
+                    token: token.clone(),
+                    knock,
+                };
+                if let Some(previous) = self.probes.insert(name.clone(), probe) {
+                    previous.token.cancel();
                 }
-                let probing = probing::run(subject, self.board.clone(), self.sender.clone());
+                let probing =
+                    probing::run(subject, self.board.clone(), self.sender.clone(), knocks);
                 tokio::spawn(async move {
                     token.run_until_cancelled(probing).await;
                 });
             }
             Effect::StopProbing { name } => {
-                if let Some(token) = self.probes.remove(&name) {
-                    token.cancel();
+                if let Some(probe) = self.probes.remove(&name) {
+                    probe.token.cancel();
                 }
             }
+            Effect::SetGrace { name, run, grace } => self.set_grace(&name, run, grace),
             Effect::SetTimer { name, timer, after } => {
                 let sender = self.sender.clone();
                 let task = tokio::spawn(async move {

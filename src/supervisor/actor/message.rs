@@ -18,6 +18,11 @@ pub enum Message {
     Autostart {
         reply: oneshot::Sender<Result<Answer, CommandError>>,
     },
+    /// Reads the configurations again and probes these instances, or all, now.
+    Refresh {
+        names: Option<Vec<InstanceName>>,
+        reply: oneshot::Sender<Looks>,
+    },
     /// Answered once everything before it is stored.
     Settle {
         reply: oneshot::Sender<()>,
@@ -47,8 +52,12 @@ pub enum Message {
     },
 }
 
+/// Looks that are under way; each ends when what it found has been reported.
+pub type Looks = Vec<oneshot::Receiver<()>>;
+
 /// A request that waits for the configurations to be read again.
 pub enum Waiting {
     Command(Command, oneshot::Sender<Result<Answer, CommandError>>),
     Autostart(oneshot::Sender<Result<Answer, CommandError>>),
+    Refresh(Option<Vec<InstanceName>>, oneshot::Sender<Looks>),
 }

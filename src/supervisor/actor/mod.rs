@@ -11,6 +11,7 @@
 mod effects;
 mod message;
 mod reading;
+mod refresh;
 mod runs;
 
 use std::collections::HashMap;
@@ -24,18 +25,21 @@ use super::clock::Clock;
 use super::configs;
 use super::decision::{Action, Command, Effect, Input, Outcome};
 use super::ends::OomWatch;
-use super::handle::{Answer, CommandError, EventRing};
+use super::feed::EventFeed;
+use super::handle::{Answer, CommandError};
 use super::launch::Launcher;
 use super::measure::Board;
 use super::record::Recorder;
 use super::state::{Fleet, Phase};
 use super::{Scope, policy};
+use crate::config::settings::Settings;
 use crate::domain::fleet::FleetSnapshot;
 use crate::domain::instance::InstanceName;
 use crate::domain::lifecycle::{Failure, Health};
 use crate::domain::run::RunId;
 use crate::process::watch::PidWatcher;
-pub use message::{Message, Waiting};
+pub use message::{Looks, Message, Waiting};
+use refresh::Probe;
 use runs::Watching;
 
 /// Inputs decided together before the one commit that covers them.
@@ -46,18 +50,20 @@ pub(super) struct Actor {
     pub(super) launcher: Launcher,
     pub(super) recorder: Recorder,
     pub(super) scope: Scope,
-    pub(super) events: EventRing,
+    pub(super) events: EventFeed,
     pub(super) inbox: mpsc::Receiver<Message>,
     pub(super) sender: mpsc::Sender<Message>,
     pub(super) picture: watch::Sender<Arc<FleetSnapshot>>,
     pub(super) watcher: PidWatcher,
     pub(super) clock: Clock,
     pub(super) board: Board,
+    /// The last good ones.
+    settings: Settings,
     watching: HashMap<InstanceName, Watching>,
     pub(super) oom: OomWatch,
     next_key: u64,
     timers: HashMap<u64, AbortHandle>,
-    probes: HashMap<InstanceName, CancellationToken>,
+    probes: HashMap<InstanceName, Probe>,
     /// Requests whose configurations are being read; the next reading starts when it is done.
     reading: bool,
     waiting: Vec<Waiting>,
@@ -75,13 +81,14 @@ pub(super) struct Parts {
     pub(super) launcher: Launcher,
     pub(super) recorder: Recorder,
     pub(super) scope: Scope,
-    pub(super) events: EventRing,
+    pub(super) events: EventFeed,
     pub(super) inbox: mpsc::Receiver<Message>,
     pub(super) sender: mpsc::Sender<Message>,
     pub(super) picture: watch::Sender<Arc<FleetSnapshot>>,
     pub(super) watcher: PidWatcher,
     pub(super) clock: Clock,
     pub(super) board: Board,
+    pub(super) settings: Settings,
 }
 
 impl Actor {
@@ -98,6 +105,7 @@ impl Actor {
             watcher: parts.watcher,
             clock: parts.clock,
             board: parts.board,
+            settings: parts.settings,
             watching: HashMap::new(),
             oom: OomWatch::default(),
             next_key: 1,
@@ -122,7 +130,7 @@ impl Actor {
             self.turn(&mut batch).await;
         }
         for (_, probe) in self.probes.drain() {
-            probe.cancel();
+            probe.token.cancel();
         }
         for (_, timer) in self.timers.drain() {
             timer.abort();
@@ -167,6 +175,9 @@ impl Actor {
                 Action::Stop(_) => self.command(command, reply, effects, replies),
             },
             Message::Autostart { reply } => self.read_configs(Waiting::Autostart(reply)),
+            Message::Refresh { names, reply } => {
+                self.read_configs(Waiting::Refresh(names, reply));
+            }
             Message::Settle { reply } => settled.push(reply),
             Message::ConfigsRead { loaded, then } => {
                 self.configs_read(loaded, then, effects, replies);

@@ -1,7 +1,8 @@
 //! Reading the configurations again, and what waits for it.
 
+use super::super::Scope;
 use super::super::configs::{self, Loaded};
-use super::super::decision::{Effect, Input};
+use super::super::decision::{Configs, Effect, Input, Newcomers};
 use super::super::state::Config;
 use super::{Actor, Message, Replies, Waiting};
 use crate::domain::instance::InstanceName;
@@ -18,9 +19,10 @@ impl Actor {
         self.reading = true;
         let then = std::mem::take(&mut self.waiting);
         let home = self.launcher.home.clone();
+        let settings = self.settings.clone();
         let sender = self.sender.clone();
         tokio::task::spawn_blocking(move || {
-            let loaded = configs::read(&home);
+            let loaded = configs::read(&home, Some(&settings));
             sender
                 .blocking_send(Message::ConfigsRead { loaded, then })
                 .ok(); // the loop has ended
@@ -36,7 +38,16 @@ impl Actor {
     ) {
         self.reading = false;
         self.fleet.max_loading = loaded.settings.supervisor.max_loading.max(1) as usize;
-        self.decide(Input::ConfigsLoaded(loaded.configs), effects);
+        self.settings = loaded.settings;
+        let configs = Configs {
+            instances: loaded.instances,
+            problems: loaded.problems,
+            newcomers: match self.scope {
+                Scope::Fleet => Newcomers::Start,
+                Scope::Only(_) => Newcomers::Leave,
+            },
+        };
+        self.decide(Input::ConfigsLoaded(configs), effects);
         for waiting in then {
             match waiting {
                 Waiting::Command(command, reply) => {
@@ -47,6 +58,10 @@ impl Actor {
                     self.decide(Input::Autostart { names }, effects);
                     replies.push((reply, Ok(None)));
                 }
+                Waiting::Refresh(names, reply) => {
+                    let looks = self.knock(names.as_deref());
+                    reply.send(looks).ok(); // the client may have hung up
+                }
             }
         }
         if !self.waiting.is_empty() {
@@ -55,10 +70,7 @@ impl Actor {
     }
 
     fn autostart_names(&self) -> Vec<InstanceName> {
-        let wanted = |config: &Config| match config {
-            Config::Ready(spec) => spec.autostart,
-            Config::Broken(_) => false,
-        };
+        let wanted = |config: &Config| matches!(config, Config::Ready(spec) if spec.autostart);
         let instances = self.fleet.instances.iter();
         instances
             .filter(|(_, instance)| wanted(&instance.config))

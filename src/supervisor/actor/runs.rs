@@ -1,5 +1,7 @@
 //! The runs this owner watches: their processes' ends, and the way to stop them.
 
+use std::time::Duration;
+
 use tracing::{error, warn};
 
 use super::super::decision::{Effect, Input};
@@ -10,6 +12,7 @@ use crate::domain::instance::InstanceName;
 use crate::domain::run::{ProcessId, RunId, StopMode};
 use crate::process::live::LiveRun;
 use crate::process::os;
+use crate::process::runfiles::{self, SpecFile};
 
 /// A run this owner watches.
 pub(super) struct Watching {
@@ -115,6 +118,22 @@ impl Actor {
     pub(super) fn shim_of(&self, name: &InstanceName) -> Option<i32> {
         let live = &self.watching.get(name)?.live;
         live.has_shim().then_some(live.run.shim.pid)
+    }
+
+    /// Writes the grace where the shim reads it when it is told to stop.
+    pub(super) fn set_grace(&self, name: &InstanceName, run: RunId, grace: Duration) {
+        let paths = self.launcher.run_paths(name);
+        let name = name.clone();
+        tokio::task::spawn_blocking(move || {
+            let spec: Option<SpecFile> = runfiles::read(&paths.spec()).ok().flatten();
+            let Some(mut spec) = spec.filter(|spec| spec.run_id == run.as_str()) else {
+                return; // another run has taken its place; it was started with the new grace
+            };
+            spec.grace_ms = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX);
+            if let Err(error) = runfiles::write(&paths.spec(), &spec) {
+                warn!(%name, %error, "tell the shim its new grace");
+            }
+        });
     }
 
     pub(super) fn stop(&mut self, name: &InstanceName, run: &RunId, mode: StopMode) {

@@ -1,7 +1,7 @@
 //! What a user asks of an instance.
 
 use super::super::decision::{Action, Command, Denied, Effect, Ignored, Outcome};
-use super::super::state::{Config, Fleet, Instance, Origin, Phase, Then};
+use super::super::state::{Fleet, Instance, Origin, Phase, Then};
 use super::event;
 use crate::domain::event::{EventType, Level};
 use crate::domain::instance::InstanceName;
@@ -19,12 +19,10 @@ pub(super) fn command_given(
             name: name.to_string(),
         });
     };
-    if let (Action::Start | Action::Restart(_), Config::Broken(reason)) =
-        (command.action, &instance.config)
+    if let (Action::Start | Action::Restart(_), Some(reason)) =
+        (command.action, instance.config.problem())
     {
-        return Outcome::Denied(Denied::Broken {
-            reason: reason.clone(),
-        });
+        return Outcome::Denied(Denied::Broken { reason });
     }
     match command.action {
         Action::Start => start(instance, name, effects),

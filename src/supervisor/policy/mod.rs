@@ -21,15 +21,16 @@
 //! *Waiting* becomes *launching* as soon as fewer than `max_loading` instances are on their way up.
 
 mod commands;
+mod configs;
 mod ends;
 mod health;
 mod retry;
 mod runs;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use self::commands::{begin_stop, command_given, set_desired};
+use self::configs::configs_loaded;
 use self::ends::{Ended, ended_unwatched, exited};
 use self::health::{measured, probed};
 use self::retry::{Due, back_off, due};
@@ -50,7 +51,9 @@ pub fn handle(fleet: &mut Fleet, input: Input, moment: &Moment) -> Decision {
         Input::Command(command) => {
             decision.outcome = Some(command_given(fleet, &command, &mut decision.effects));
         }
-        Input::ConfigsLoaded(configs) => configs_loaded(fleet, configs, &mut decision.effects),
+        Input::ConfigsLoaded(configs) => {
+            configs_loaded(fleet, configs, moment, &mut decision.effects);
+        }
         Input::Adopted { name, up, stopping } => {
             adopted(fleet, &name, up, stopping, moment, &mut decision.effects);
         }
@@ -133,8 +136,8 @@ fn admit(fleet: &mut Fleet, moment: &Moment, effects: &mut Vec<Effect>) {
         let Phase::Waiting { origin } = instance.phase else {
             continue;
         };
-        let Config::Ready(spec) = &instance.config else {
-            let reason = instance.broken_reason();
+        let Some(spec) = instance.config.spec() else {
+            let reason = instance.config.problem().unwrap_or_default();
             instance.phase = Phase::Failed {
                 failure: Failure::InvalidConfig,
                 reason,
@@ -154,40 +157,6 @@ fn admit(fleet: &mut Fleet, moment: &Moment, effects: &mut Vec<Effect>) {
             stop: None,
         };
         loading += 1;
-    }
-}
-
-fn configs_loaded(
-    fleet: &mut Fleet,
-    configs: BTreeMap<InstanceName, Config>,
-    effects: &mut Vec<Effect>,
-) {
-    for (name, instance) in &mut fleet.instances {
-        if !configs.contains_key(name) && !matches!(instance.config, Config::Broken(_)) {
-            instance.config = Config::Broken("its configuration file is gone".to_owned());
-            effects.push(event(
-                name,
-                Level::Warning,
-                EventType::ConfigBroken,
-                "the configuration file is gone".into(),
-            ));
-        }
-    }
-    // A row without a configuration and without a process would only be a ghost.
-    fleet.instances.retain(|name, instance| {
-        configs.contains_key(name) || !matches!(instance.phase, Phase::Stopped)
-    });
-    for (name, config) in configs {
-        let instance = fleet.instances.entry(name.clone()).or_default();
-        if let (Config::Broken(reason), false) = (&config, instance.config == config) {
-            effects.push(event(
-                &name,
-                Level::Error,
-                EventType::ConfigBroken,
-                reason.clone(),
-            ));
-        }
-        instance.config = config;
     }
 }
 

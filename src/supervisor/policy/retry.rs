@@ -12,7 +12,7 @@
 use std::time::Duration;
 
 use super::super::decision::{Effect, Moment};
-use super::super::state::{Config, Instance, Phase, Waits};
+use super::super::state::{Instance, Phase, Waits};
 use super::event;
 use super::runs::PORT_RETRY;
 use crate::domain::autopsy::{Autopsy, RetryClass};
@@ -47,12 +47,9 @@ pub(super) fn try_again(
         failure: Failure::Crashed,
         reason,
     };
-    let policy = match &instance.config {
-        Config::Ready(spec) => spec.restart_policy,
-        Config::Broken(_) => {
-            instance.phase = failed(reason);
-            return;
-        }
+    let Some(policy) = instance.config.spec().map(|spec| spec.restart_policy) else {
+        instance.phase = failed(reason);
+        return;
     };
     if autopsy.class == RetryClass::Never {
         let remedy = autopsy.remedy.as_deref().unwrap_or("something must change");

@@ -1,11 +1,11 @@
 //! How runs begin, or fail to.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::super::decision::{Effect, Moment};
-use super::super::state::{Config, Fleet, Instance, Origin, Phase, Then, Up, Waits};
+use super::super::state::{Fleet, Instance, Origin, Phase, Then, Up, Waits};
 use super::commands::begin_stop;
+use super::configs::probed;
 use super::event;
 use super::retry::back_off;
 use crate::domain::event::{EventType, Level};
@@ -28,7 +28,15 @@ pub(super) fn adopted(
     effects: &mut Vec<Effect>,
 ) {
     up.timer = moment.new_timer();
-    let instance = fleet.instances.entry(name.clone()).or_default();
+    // A run whose file is gone has no row yet; what was wanted of it is remembered.
+    let wish = fleet.wishes.remove(name);
+    let instance = fleet
+        .instances
+        .entry(name.clone())
+        .or_insert_with(|| Instance {
+            desired: wish.unwrap_or(Desired::Stopped),
+            ..Instance::default()
+        });
     let message = format!("adopted pid {}", up.pid);
     effects.push(event(name, Level::Info, EventType::Adopted, message));
     if let Some(mode) = stopping {
@@ -101,7 +109,7 @@ pub(super) fn start_probing(
     up: &Up,
     effects: &mut Vec<Effect>,
 ) {
-    let Config::Ready(spec) = &instance.config else {
+    let Some(spec) = instance.config.spec() else {
         return;
     };
     effects.push(Effect::StartProbing {
@@ -109,7 +117,7 @@ pub(super) fn start_probing(
         run: up.run.clone(),
         pid: up.pid,
         port: up.port,
-        spec: Arc::clone(spec),
+        spec: probed(spec, up),
         health: up.health,
     });
     if let (Some(limit), Health::Unknown | Health::Loading) =

@@ -1,5 +1,6 @@
 //! The policy as rows of data, and under random inputs.
 
+mod configs;
 mod random;
 mod retries;
 mod rows;
@@ -8,7 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::decision::{Action, Command, Decision, Effect, Input, Moment};
+use super::decision::{Action, Command, Configs, Decision, Effect, Input, Moment};
 use super::policy::handle;
 use super::state::{Config, Fleet, Up};
 use crate::domain::autopsy::Traces;
@@ -90,6 +91,7 @@ fn spec(text: &str) -> InstanceSpec {
             max_size: 1 << 20,
             rotation: 3,
         },
+        model_metadata: None,
     }
 }
 
@@ -101,7 +103,10 @@ impl Rig {
             next_timer: 1,
         };
         let configs = ["a", "b"].map(|text| (name(text), Config::Ready(Arc::new(spec(text)))));
-        rig.give(Input::ConfigsLoaded(BTreeMap::from(configs)));
+        rig.give(Input::ConfigsLoaded(Configs {
+            instances: BTreeMap::from(configs),
+            ..Configs::default()
+        }));
         rig
     }
 

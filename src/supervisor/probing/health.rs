@@ -8,7 +8,7 @@ use tokio::sync::{mpsc, watch};
 use super::super::actor::Message;
 use super::super::decision::Input;
 use super::target::Target;
-use super::{Readiness, Subject};
+use super::{Knock, Readiness, Subject};
 use crate::domain::instance::{Healthcheck, InstanceName, ProbeKind, Shell};
 use crate::domain::lifecycle::Health;
 use crate::probes::script::Interpreter;
@@ -25,9 +25,11 @@ pub(super) async fn run(
     subject: &Subject,
     ready: &watch::Sender<Readiness>,
     sender: &mpsc::Sender<Message>,
+    mut knocks: mpsc::Receiver<Knock>,
 ) {
     let spec = &subject.spec;
     let target = Target::new(spec, subject.port, &subject.root);
+    let mut knocked: Vec<Knock> = Vec::new();
     let mut reported: Option<(Health, Option<String>)> = Some((subject.health, None));
     let mut was_healthy = subject.health == Health::Healthy;
     let mut pause = FIRST_PAUSE;
@@ -52,11 +54,19 @@ pub(super) async fn run(
             }
             reported = Some((health, detail));
         }
-        if was_healthy {
-            tokio::time::sleep(steady_pause(&subject.name, &spec.healthcheck, health)).await;
+        for knock in knocked.drain(..) {
+            knock.send(()).ok(); // whoever asked may have given up
+        }
+        let time = if was_healthy {
+            steady_pause(&subject.name, &spec.healthcheck, health)
         } else {
-            tokio::time::sleep(pause).await;
+            let time = pause;
             pause = (pause * 3 / 2).min(LOADING_PAUSE);
+            time
+        };
+        tokio::select! {
+            () = tokio::time::sleep(time) => {}
+            Some(knock) = knocks.recv() => knocked.push(knock),
         }
     }
 }

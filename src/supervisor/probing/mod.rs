@@ -13,7 +13,7 @@ mod work;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use super::actor::Message;
 use super::measure::Board;
@@ -36,6 +36,9 @@ pub(super) struct Subject {
     pub(super) root: PathBuf,
 }
 
+/// Asks for a look now; answered when what it found has been reported.
+pub(super) type Knock = oneshot::Sender<()>;
+
 /// Whether the server has been ready in this run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Readiness {
@@ -44,14 +47,19 @@ enum Readiness {
 }
 
 /// Looks at a run until it is cancelled or the supervisor ends.
-pub(super) async fn run(subject: Subject, board: Board, sender: mpsc::Sender<Message>) {
+pub(super) async fn run(
+    subject: Subject,
+    board: Board,
+    sender: mpsc::Sender<Message>,
+    knocks: mpsc::Receiver<Knock>,
+) {
     let ready = match subject.health {
         Health::Healthy | Health::Unhealthy | Health::Error => Readiness::Ready,
         Health::Unknown | Health::Loading => Readiness::Loading,
     };
     let (ready, seen) = watch::channel(ready);
     tokio::join!(
-        health::run(&subject, &ready, &sender),
+        health::run(&subject, &ready, &sender, knocks),
         measuring::run(&subject, &board, seen),
     );
 }

@@ -1,5 +1,7 @@
 //! The one way in which the command line and the dashboard reach a supervisor.
 
+mod watching;
+
 use std::convert::Infallible;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -14,7 +16,7 @@ use tower::ServiceExt as _;
 use tower::util::BoxCloneSyncService;
 
 use super::error::{ErrorBody, ErrorCode};
-use super::wire::{CommandAnswer, EventsBody, FleetBody, InstanceBody, OwnerStatus, StopRequest};
+use super::wire::{CommandAnswer, FleetBody, InstanceBody, OwnerStatus, StopRequest};
 use super::{LONG_POLL_LIMIT_MS, VERSION, VERSION_HEADER, socket};
 use crate::domain::instance::InstanceName;
 use crate::domain::run::StopMode;
@@ -187,16 +189,6 @@ impl Client {
             .await
     }
 
-    /// `GET /events`: the newest `limit` events after id `after`, oldest first.
-    ///
-    /// # Errors
-    ///
-    /// Returns why there is no answer.
-    pub async fn events(&self, after: i64, limit: usize) -> Result<EventsBody, ClientError> {
-        self.get(&format!("/events?after={after}&limit={limit}"), ANSWER_TIME)
-            .await
-    }
-
     /// `POST /owner/yield`: asks a dashboard or a command to hand the home over.
     ///
     /// # Errors
@@ -239,8 +231,17 @@ impl Client {
         path: &str,
         body: &B,
     ) -> Result<T, ClientError> {
+        self.post_within(path, body, ANSWER_TIME).await
+    }
+
+    async fn post_within<T: DeserializeOwned, B: Serialize>(
+        &self,
+        path: &str,
+        body: &B,
+        deadline: Duration,
+    ) -> Result<T, ClientError> {
         let bytes = serde_json::to_vec(body).map_err(transport)?;
-        self.call(Method::POST, path, Bytes::from(bytes), ANSWER_TIME)
+        self.call(Method::POST, path, Bytes::from(bytes), deadline)
             .await
     }
 

@@ -1,5 +1,8 @@
 //! The owner's routes: each handler only parses, asks the supervisor and converts.
 
+mod events;
+mod refresh;
+
 use std::time::{Duration, Instant};
 
 use axum::Json;
@@ -16,8 +19,7 @@ use tokio_util::sync::CancellationToken;
 use super::http_logs::{self, LogBook};
 use crate::api::error::{ErrorBody, ErrorCode};
 use crate::api::wire::{
-    CommandAnswer, EventBody, EventsBody, FleetBody, InstanceBody, OwnerStatus, Role, StopRequest,
-    rfc3339,
+    CommandAnswer, FleetBody, InstanceBody, OwnerStatus, Role, StopRequest, rfc3339,
 };
 use crate::api::{LONG_POLL_LIMIT_MS, VERSION, VERSION_HEADER};
 use crate::domain::instance::InstanceName;
@@ -28,9 +30,6 @@ use crate::supervisor::handle::{Answer, CommandError, Handle};
 
 /// At most ten pictures a second for one waiting client.
 const PICTURE_SPACING: Duration = Duration::from_millis(100);
-
-/// The most events one answer carries.
-const EVENTS_LIMIT: usize = 10_000;
 
 /// What the handlers work on.
 #[derive(Clone)]
@@ -62,7 +61,8 @@ pub fn router(owner: Owner) -> Router {
         .route("/instances/{name}/start", post(start))
         .route("/instances/{name}/stop", post(stop))
         .route("/instances/{name}/restart", post(restart))
-        .route("/events", get(events))
+        .route("/events", get(events::events))
+        .route("/refresh", post(refresh::refresh))
         .route("/owner/yield", post(yield_home))
         .route("/owner/stop", post(stop_owner))
         .route("/owner/autostart", post(autostart))
@@ -186,24 +186,6 @@ async fn command(owner: &Owner, name: &str, action: Action) -> Answered<Response
     let name = parse_name(name)?;
     let answer = owner.handle.command(Command { name, action }).await?;
     Ok(accepted(&answer))
-}
-
-#[derive(Deserialize)]
-struct EventsQuery {
-    after: Option<i64>,
-    limit: Option<usize>,
-}
-
-async fn events(
-    State(owner): State<Owner>,
-    query: Result<Query<EventsQuery>, QueryRejection>,
-) -> Answered<Json<EventsBody>> {
-    let Query(query) = query?;
-    let limit = query.limit.unwrap_or(100).min(EVENTS_LIMIT);
-    let events = owner.handle.events(query.after.unwrap_or(0), limit);
-    Ok(Json(EventsBody {
-        events: events.iter().map(EventBody::from).collect(),
-    }))
 }
 
 async fn yield_home(State(owner): State<Owner>) -> Answered<Json<serde_json::Value>> {
