@@ -8,6 +8,7 @@ pub mod configs;
 pub mod decision;
 pub mod ends;
 pub mod feed;
+pub mod fit;
 pub mod handle;
 pub mod launch;
 pub mod log_files;

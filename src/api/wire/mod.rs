@@ -1,6 +1,7 @@
 //! The shapes of requests and answers. All are additive: unknown keys are ignored.
 
 mod events;
+mod fit;
 pub mod logs;
 mod readings;
 
@@ -8,6 +9,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub use self::events::{EventBody, EventsBody, EventsQuery};
+pub use self::fit::{BuildDevicesBody, FitBody, ListedDeviceBody, PlaceBody};
 pub use self::readings::{AutopsyBody, DeviceBody, HostBody, ReadingsBody};
 use crate::domain::exit::ExitStatus;
 use crate::domain::fleet::{FleetSnapshot, InstanceRow};

@@ -1,0 +1,280 @@
+//! The memory fit of one instance: finds its program, its model and its devices, then lets the
+//! domain judge. Blocking; asks a build for its devices at most once.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use crate::config::home::Home;
+use crate::domain::device::ListedDevice;
+use crate::domain::gguf::{Endian, ModelHeader};
+use crate::domain::instance::{Backend, Binary, InstanceSpec};
+use crate::domain::memory::estimate::{self, Inputs};
+use crate::domain::memory::fit::{Fit, Room, Verdict, judge};
+use crate::domain::memory::flags::{Devices, Flags};
+use crate::domain::readings::HostReadings;
+use crate::probes::devices::{self, Asking};
+use crate::probes::gguf;
+use crate::process::argv::{self, FitFlag};
+use crate::process::program;
+
+/// The variables that hide devices from a server, with the kind of device they count.
+const VISIBILITY: [(&str, &str); 4] = [
+    ("CUDA_VISIBLE_DEVICES", "CUDA"),
+    ("GGML_VK_VISIBLE_DEVICES", "Vulkan"),
+    ("HIP_VISIBLE_DEVICES", "ROCm"),
+    ("HIP_VISIBLE_DEVICES", "HIP"),
+];
+
+/// What the instance is held against.
+#[derive(Clone, Copy, Debug)]
+pub struct Surroundings<'a> {
+    pub home: &'a Home,
+    pub host: &'a HostReadings,
+    pub asking: Asking,
+    pub holding: Holding,
+}
+
+/// Whether the instance already holds what it needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Holding {
+    Nothing,
+    /// It runs, so that its own memory counts as free.
+    Everything,
+}
+
+/// Judges whether an instance will fit, as its configuration is now.
+#[must_use]
+pub fn of(spec: &InstanceSpec, around: Surroundings<'_>) -> Fit {
+    if spec.binary == Binary::Simulated {
+        return Fit {
+            verdict: Verdict::Fits,
+            ..Fit::unknown("the simulated server takes next to nothing")
+        };
+    }
+    let env = argv::environment(spec, std::iter::empty());
+    let args = argv::arguments(spec, None, FitFlag::Unknown);
+    let flags = Flags::read(&args, &env);
+    match read(spec, &flags, around) {
+        Ok(files) => with_files(spec, &flags, &env, &files, around),
+        Err(reason) => Fit::unknown(reason.0),
+    }
+}
+
+/// The files that a server will load.
+struct Files {
+    model: ModelHeader,
+    draft: Option<ModelHeader>,
+    mmproj: u64,
+    loras: u64,
+}
+
+/// Why there is nothing to add up, as a person would say it.
+struct Unreadable(String);
+
+fn read(spec: &InstanceSpec, flags: &Flags, around: Surroundings<'_>) -> Result<Files, Unreadable> {
+    let Some(model) = &flags.model else {
+        let reason = if spec.router {
+            "a router loads models as they are asked for"
+        } else {
+            "the server fetches its model itself, so that no header is here to read"
+        };
+        return Err(Unreadable(reason.to_owned()));
+    };
+    // The server's own directory is the home.
+    let place = |file: &str| -> PathBuf { around.home.root().join(file) };
+    let header = |file: &Path| gguf::read(file).map_err(|error| Unreadable(error.to_string()));
+    let model = header(&place(model))?;
+    if model.endian == Endian::Big && cfg!(target_endian = "little") {
+        let reason = "the model is big-endian, which llama-server refuses on this machine";
+        return Err(Unreadable(reason.to_owned()));
+    }
+    let draft = match &flags.draft {
+        Some(draft) => Some(header(&place(&draft.model))?),
+        None => None,
+    };
+    let bytes = |file: &String| header(&place(file)).map(|header| header.tensor_bytes());
+    let mmproj = flags.mmproj.as_ref().map_or(Ok(0), bytes)?;
+    let mut loras = 0_u64;
+    for file in &flags.loras {
+        loras = loras.saturating_add(bytes(file)?);
+    }
+    Ok(Files {
+        model,
+        draft,
+        mmproj,
+        loras,
+    })
+}
+
+fn with_files(
+    spec: &InstanceSpec,
+    flags: &Flags,
+    env: &BTreeMap<String, String>,
+    files: &Files,
+    around: Surroundings<'_>,
+) -> Fit {
+    let readings = around.host;
+    let total = readings.memory_total;
+    let mut host = Room {
+        name: "host".to_owned(),
+        free: total
+            .zip(readings.memory_used)
+            .map(|(total, used)| total.saturating_sub(used)),
+        total,
+    };
+    let (mut rooms, note) = rooms(spec, flags, env, around);
+    let shares: Vec<f64> = rooms
+        .iter()
+        .map(|room| room.free.or(room.total).unwrap_or(1) as f64)
+        .collect();
+    let inputs = Inputs {
+        model: &files.model,
+        draft: files.draft.as_ref(),
+        mmproj: files.mmproj,
+        loras: files.loras,
+        flags,
+        shares: &shares,
+    };
+    if around.holding == Holding::Everything
+        && let Some(held) = estimate::estimate(&inputs)
+    {
+        give_back(&mut host, held.host.total().saturating_sub(held.mapped));
+        for (room, need) in rooms.iter_mut().zip(&held.devices) {
+            give_back(room, need.total());
+        }
+    }
+    let mut fit = judge(&inputs, &host, &rooms);
+    fit.notes.extend(note);
+    fit
+}
+
+fn give_back(room: &mut Room, held: u64) {
+    let limit = room.total.unwrap_or(u64::MAX);
+    room.free = room.free.map(|free| free.saturating_add(held).min(limit));
+}
+
+/// Returns the devices that the server will use, and what is uncertain about them.
+fn rooms(
+    spec: &InstanceSpec,
+    flags: &Flags,
+    env: &BTreeMap<String, String>,
+    around: Surroundings<'_>,
+) -> (Vec<Room>, Option<String>) {
+    if flags.devices == Devices::None {
+        return (Vec::new(), None);
+    }
+    // A build for the CPU is not asked: it would only say that there is none.
+    let asking = match (spec.gpu.backend, around.asking) {
+        (Backend::Cpu, _) => Asking::Never,
+        (_, asking) => asking,
+    };
+    let list = program::resolve(&spec.binary).ok().and_then(|program| {
+        let state_dir = around.home.state_dir();
+        devices::listed(&state_dir, &program.path, &program.prefix, asking)
+    });
+    let readings = &around.host.devices;
+    if let Some(list) = list {
+        let rooms = visible(&list.devices, flags, env).map(|device| {
+            let reading = device.reading(readings);
+            Room {
+                name: device.name.clone(),
+                free: reading.and_then(|reading| {
+                    Some(reading.memory_total?.saturating_sub(reading.memory_used?))
+                }),
+                total: device.total,
+            }
+        });
+        return (rooms.collect(), None);
+    }
+    if spec.gpu.backend == Backend::Cpu {
+        return (Vec::new(), None);
+    }
+    let number = spec.gpu.device_id;
+    let reading = usize::try_from(number)
+        .ok()
+        .and_then(|index| readings.get(index));
+    let room = Room {
+        name: format!("GPU{number}"),
+        free: reading
+            .and_then(|reading| Some(reading.memory_total?.saturating_sub(reading.memory_used?))),
+        total: reading.and_then(|reading| reading.memory_total),
+    };
+    let note = "the build does not list its devices; one is assumed".to_owned();
+    (vec![room], Some(note))
+}
+
+/// Keeps the devices that flags and variables leave.
+fn visible<'a>(
+    devices: &'a [ListedDevice],
+    flags: &Flags,
+    env: &BTreeMap<String, String>,
+) -> impl Iterator<Item = &'a ListedDevice> {
+    let named = match &flags.devices {
+        Devices::Named(names) => Some(names.clone()),
+        Devices::Every | Devices::None => None,
+    };
+    let limits: Vec<(&str, Vec<usize>)> = VISIBILITY
+        .iter()
+        .filter_map(|(variable, kind)| {
+            let numbers: Result<Vec<usize>, _> = env
+                .get(*variable)?
+                .split(',')
+                .map(|number| number.trim().parse())
+                .collect();
+            // A device can also be named by its identifier, which cannot be matched here.
+            Some((*kind, numbers.ok()?))
+        })
+        .collect();
+    devices.iter().filter(move |device| match &named {
+        Some(names) => names.contains(&device.name),
+        None => limits
+            .iter()
+            .find(|(kind, _)| *kind == device.kind())
+            .is_none_or(|(_, numbers)| {
+                device
+                    .number()
+                    .is_none_or(|number| numbers.contains(&number))
+            }),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn devices_are_those_that_flags_and_variables_leave() {
+        let devices: Vec<ListedDevice> = ["CUDA0", "CUDA1", "Vulkan0", "BLAS"]
+            .map(|name| ListedDevice {
+                name: name.to_owned(),
+                description: String::new(),
+                total: None,
+                free: None,
+            })
+            .into();
+        let rows = [
+            ("", "", "CUDA0 CUDA1 Vulkan0 BLAS"),
+            ("", "CUDA_VISIBLE_DEVICES=1", "CUDA1 Vulkan0 BLAS"),
+            (
+                "",
+                "CUDA_VISIBLE_DEVICES=GPU-8f2",
+                "CUDA0 CUDA1 Vulkan0 BLAS",
+            ),
+            ("", "GGML_VK_VISIBLE_DEVICES=3", "CUDA0 CUDA1 BLAS"),
+            ("-dev CUDA1", "CUDA_VISIBLE_DEVICES=0", "CUDA1"),
+        ];
+        for (args, variables, expected) in rows {
+            let args: Vec<String> = args.split_whitespace().map(str::to_owned).collect();
+            let env: BTreeMap<String, String> = variables
+                .split_whitespace()
+                .filter_map(|pair| pair.split_once('='))
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .collect();
+            let flags = Flags::read(&args, &env);
+            let found: Vec<&str> = visible(&devices, &flags, &env)
+                .map(|device| device.name.as_str())
+                .collect();
+            assert_eq!(found.join(" "), expected, "{variables}");
+        }
+    }
+}
