@@ -1,6 +1,7 @@
 //! Launching, identifying, adopting and stopping runs.
 
 pub mod adopt;
+pub mod ambient;
 pub mod argv;
 pub mod identity;
 pub mod launch;

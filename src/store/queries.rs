@@ -6,7 +6,9 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, Result, Row, params_from_iter};
 
 use super::files;
-use super::rows::{DesiredWrite, Predecessor, RunEndRow, RunRow, RuntimeRow, Stored, StoredEvent};
+use super::rows::{
+    DesiredWrite, HealthSample, Predecessor, RunEndRow, RunRow, RuntimeRow, Stored, StoredEvent,
+};
 use crate::domain::autopsy::{Autopsy, Cause, RetryClass};
 use crate::domain::event::{EventFilter, Level};
 use crate::domain::exit::ExitStatus;
@@ -263,6 +265,31 @@ pub(super) fn events(connection: &Connection, filter: &EventFilter) -> Result<Ve
 }
 
 /// Collects rows by the name in their first column; names that break our rule stay unread.
+pub(super) fn health_changes(
+    connection: &Connection,
+    name: &InstanceName,
+    limit: u32,
+) -> Result<Vec<HealthSample>> {
+    let mut statement = connection.prepare(
+        "SELECT health, response_time_ms, error_message, checked_at FROM health_history
+         WHERE instance_name = ?1 ORDER BY checked_at DESC, id DESC LIMIT ?2",
+    )?;
+    let mut changes = statement
+        .query_map((name.as_str(), limit), |row| {
+            let word: String = row.get(0)?;
+            Ok(HealthSample {
+                name: name.clone(),
+                health: Health::parse(&word).unwrap_or(Health::Unknown),
+                response_ms: row.get(1)?,
+                error: row.get(2)?,
+                at: row.get(3)?,
+            })
+        })?
+        .collect::<Result<Vec<_>>>()?;
+    changes.reverse();
+    Ok(changes)
+}
+
 fn by_name<T>(
     connection: &Connection,
     sql: &str,

@@ -13,7 +13,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::error::StoreError;
 use super::files;
-use super::rows::{RunRow, RuntimeRow, Stored, StoredEvent};
+use super::rows::{HealthSample, RunRow, RuntimeRow, Stored, StoredEvent};
 use super::{queries, schema};
 use crate::domain::event::EventFilter;
 use crate::domain::instance::InstanceName;
@@ -116,6 +116,31 @@ impl Reader {
     /// See [`Self::load`].
     pub fn events(&self, filter: &EventFilter) -> Result<Vec<StoredEvent>, StoreError> {
         self.ask(|connection| queries::events(connection, filter))
+    }
+
+    /// Returns the latest changes of an instance's health, oldest first.
+    ///
+    /// # Errors
+    ///
+    /// See [`Self::load`].
+    pub fn health_changes(
+        &self,
+        name: &InstanceName,
+        limit: u32,
+    ) -> Result<Vec<HealthSample>, StoreError> {
+        self.ask(|connection| queries::health_changes(connection, name, limit))
+    }
+
+    /// Looks through the whole file; `None` when its structure is sound.
+    ///
+    /// # Errors
+    ///
+    /// See [`Self::load`].
+    pub fn damage(&self) -> Result<Option<String>, StoreError> {
+        let verdict: String = self.ask(|connection| {
+            connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
+        })?;
+        Ok((verdict != "ok").then_some(verdict))
     }
 
     fn ask<T>(

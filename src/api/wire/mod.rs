@@ -168,6 +168,20 @@ impl From<StopMode> for StopModeBody {
     }
 }
 
+impl ExitBody {
+    /// Converts what may be unknown.
+    #[must_use]
+    pub fn of(status: Option<ExitStatus>) -> Self {
+        status.map_or(
+            Self {
+                code: None,
+                signal: None,
+            },
+            Self::from,
+        )
+    }
+}
+
 impl From<ExitStatus> for ExitBody {
     fn from(status: ExitStatus) -> Self {
         Self {
