@@ -95,8 +95,15 @@ fn lint_looks_at_the_machine() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let taken = listener.local_addr().unwrap().port();
     fs::write(home.path().join("text.gguf"), "no model").unwrap();
-    fs::write(home.path().join("short.gguf"), "GG").unwrap();
-    let rows: [(&str, String, &str); 9] = [
+    fs::write(home.path().join("short.gguf"), "GGUF").unwrap();
+    crate::support::gguf::write_tiny(&home.path().join("tiny.gguf"));
+    let rows: [(&str, String, &str); 10] = [
+        (
+            "context",
+            "server.port = \"auto\"\nmodel = { path = \"tiny.gguf\", context_size = 100000 }"
+                .to_owned(),
+            "beyond the",
+        ),
         ("port", format!("server.port = {taken}"), "is in use by pid"),
         (
             "open",
@@ -111,12 +118,12 @@ fn lint_looks_at_the_machine() {
         (
             "text",
             "server.port = \"auto\"\nmodel.path = \"text.gguf\"".to_owned(),
-            "is not a GGUF file",
+            "is no GGUF model",
         ),
         (
             "short",
             "server.port = \"auto\"\nmodel.path = \"short.gguf\"".to_owned(),
-            "cut off",
+            "is truncated",
         ),
         (
             "threads",
@@ -271,4 +278,82 @@ fn migrate_is_a_dry_run_until_it_is_told_to_write() {
         "{}",
         again.stderr
     );
+}
+
+#[test]
+fn init_writes_a_file_that_is_good_explains_itself_and_is_not_overwritten() {
+    let home = TestHome::new();
+    crate::support::gguf::write_tiny(&home.path().join("only.gguf"));
+    fs::create_dir(home.path().join("models")).unwrap();
+    fs::rename(
+        home.path().join("only.gguf"),
+        home.path().join("models/only.gguf"),
+    )
+    .unwrap();
+    let first = home.ok(&["init", "one"]);
+    let path = home.path().join("instances/one/config.toml");
+    assert_eq!(first.stdout.trim_end(), path.to_str().unwrap());
+    assert!(
+        first.stderr.contains("llama-orch up one"),
+        "{}",
+        first.stderr
+    );
+    let text = fs::read_to_string(&path).unwrap();
+    assert!(text.contains("path = \"models/only.gguf\""), "{text}");
+    assert!(text.contains("# interval = 10 "), "{text}");
+    for profile in ["cpu", "vulkan", "cuda", "hip", "metal"] {
+        let threads = [
+            "--threads",
+            "1",
+            "--context",
+            "512",
+            "--device",
+            "1",
+            "--layers",
+            "7",
+        ];
+        let args = [&["init", profile, "--profile", profile], &threads[..]].concat();
+        home.ok(&args);
+        let shown = json(&home.ok(&["config", "show", profile, "--json"]).stdout);
+        let values = shown["values"].as_array().unwrap();
+        let of = |field: &str| {
+            let one = values.iter().find(|one| one["field"] == field).unwrap();
+            (one["value"].clone(), one["origin"].clone())
+        };
+        assert_eq!(of("gpu.backend"), (profile.into(), "file".into()));
+        assert_eq!(of("gpu.layers"), (7.into(), "file".into()));
+        assert_eq!(of("gpu.device_id"), (1.into(), "file".into()));
+        assert_eq!(of("model.threads"), (1.into(), "file".into()));
+        assert_eq!(of("model.context_size"), (512.into(), "file".into()));
+    }
+    // Every one got a port of its own.
+    let ran = home.run(&["config", "lint"]);
+    assert!(!ran.stdout.contains("is also that of"), "{}", ran.stdout);
+
+    let again = home.run(&["init", "one"]);
+    assert_eq!(again.code, 1);
+    assert!(again.stderr.contains("--force"), "{}", again.stderr);
+    home.ok(&["init", "one", "--force", "--port", "auto"]);
+    let backup = path.with_file_name("config.toml.bak");
+    assert_eq!(fs::read_to_string(backup).unwrap(), text);
+    assert!(
+        fs::read_to_string(&path)
+            .unwrap()
+            .contains("port = \"auto\"")
+    );
+    assert_eq!(home.run(&["init", "Bad Name"]).code, 64);
+    home.config(
+        "other",
+        "name = \"taken\"\nrouter = true\nserver.port = \"auto\"",
+    );
+    assert_eq!(home.run(&["init", "taken"]).code, 1);
+}
+
+#[test]
+fn what_init_writes_for_the_simulated_server_runs() {
+    let home = TestHome::new();
+    home.ok(&["init", "try", "--binary", "builtin:sim"]);
+    home.ok(&["config", "lint", "try"]);
+    home.ok(&["up", "try"]);
+    home.ok(&["down", "try"]);
 }

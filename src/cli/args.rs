@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::config::ConfigCommand;
 use super::exit::EXIT_CODES;
+use super::init::InitArgs;
 use super::output::ColorChoice;
 
 /// Looks after every llama-server on this machine: starts, watches, restarts and explains them.
@@ -82,6 +83,8 @@ pub(super) enum Command {
     /// List processes of ours that nobody owns
     #[command(after_help = "Examples:\n  llama-orch orphans\n  llama-orch orphans --stop 4711")]
     Orphans(OrphansArgs),
+    /// Write the configuration of a new instance
+    Init(InitArgs),
     /// Check, show and convert configuration files
     #[command(subcommand)]
     Config(ConfigCommand),

@@ -7,6 +7,7 @@ mod config;
 mod daemon;
 mod describe;
 pub mod exit;
+mod init;
 mod live;
 mod logs;
 mod offline;
@@ -108,6 +109,7 @@ async fn dispatch(cli: &Cli, home: &Home, output: &Output) -> Result<Exit, CliEr
         Some(Command::Describe(args)) => describe::run(home, &args.name, args.json, output).await,
         Some(Command::Daemon(command)) => daemon::run(home, command.clone(), output).await,
         Some(Command::Orphans(args)) => orphans::run(home, args, output),
+        Some(Command::Init(args)) => init::run(home, args, output),
         Some(Command::Config(command)) => config::run(home, command, output),
         // Answered before the arguments were parsed.
         Some(Command::Shim { .. } | Command::Sim { .. }) => Ok(Exit::Usage),

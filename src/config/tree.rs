@@ -275,7 +275,11 @@ impl Source {
             .unwrap_or_default();
         let revealing = |line: &str| {
             let line = line.to_ascii_lowercase();
-            SECRET_WORDS.iter().any(|word| line.contains(word))
+            let (value, comment) = line.split_once('#').unwrap_or((&line, ""));
+            // In a comment, tokens are what a model counts in.
+            let comment = comment.replace("tokens", "");
+            let holds = |text: &str| SECRET_WORDS.iter().any(|word| text.contains(word));
+            holds(value) || holds(&comment)
         };
         // A list item may stand on the line after the flag it belongs to.
         if line.trim().is_empty() || revealing(line) || revealing(line_before) {
@@ -427,6 +431,16 @@ mod tests {
             let at = text.find("s3cret").expect("the row holds a secret");
             assert_eq!(toml(text).excerpt(&(at..at + 1)), None, "{text}");
         }
+    }
+
+    #[test]
+    fn a_comment_about_tokens_hides_no_line() {
+        let text = "size = 4096   # Tokens; 0 takes the model's own\nthreads = 0";
+        let shown = toml(text).excerpt(&(text.len() - 1..text.len()));
+        assert_eq!(
+            shown.map(|excerpt| excerpt.text),
+            Some("threads = 0".to_owned())
+        );
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! A temporary home with the real programs: verbs for tests, and a clean end whatever happens.
 
-mod gguf;
+pub(crate) mod gguf;
 pub(crate) mod lines;
 
 use std::fs;

@@ -123,6 +123,18 @@ pub(super) fn lint(
     report(&checked, Severity::Lint, json, output)
 }
 
+/// Says findings as talk: after a file was written, they are no answer but advice.
+pub(in crate::cli) fn say(findings: &[Finding], home: &Home, output: &Output) {
+    if !findings.is_empty() {
+        let ink = if output.stderr_color {
+            Ink::Colored
+        } else {
+            Ink::Plain
+        };
+        output.say(render::findings(findings, home.root(), ink).trim_end());
+    }
+}
+
 fn whole(home: &Home) -> Checked {
     let set = load::load(home);
     Checked {

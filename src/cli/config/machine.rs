@@ -1,7 +1,6 @@
 //! Looks at an instance on this machine: what its file names, and whether it would work here.
 
-use std::fs::{self, File};
-use std::io::Read as _;
+use std::io::ErrorKind;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -11,13 +10,12 @@ use rustix::fs::{Access, access};
 use crate::config::finding::{Finding, Severity};
 use crate::config::home::Home;
 use crate::config::load::{ConfigSet, Loaded};
+use crate::domain::gguf::ModelHeader;
 use crate::domain::instance::{Backend, InstanceName, Layers, Port};
+use crate::probes::gguf::{self, HeaderError};
 use crate::process::ports::{self, PortError};
 use crate::process::program;
 use crate::process::runfiles::{self, RunFile, RunPaths};
-
-/// The first bytes of every GGUF file.
-const GGUF_MAGIC: [u8; 4] = *b"GGUF";
 
 /// Arguments of llama-server whose value is a file that must be there.
 const FILE_FLAGS: [&str; 13] = [
@@ -50,7 +48,7 @@ const OWN_FLAGS: [(&[&str], &str); 8] = [
 ];
 
 /// Returns what is wrong with an instance on this machine.
-pub(super) fn lint(home: &Home, set: &ConfigSet, loaded: &Loaded) -> Vec<Finding> {
+pub(in crate::cli) fn lint(home: &Home, set: &ConfigSet, loaded: &Loaded) -> Vec<Finding> {
     let mut lints = Lints {
         home,
         loaded,
@@ -91,13 +89,48 @@ impl Lints<'_> {
         let Some(path) = self.loaded.spec.model.path.clone() else {
             return;
         };
-        for part in parts(&path) {
-            if let Err(reason) = look_at_model(&part) {
-                let message = format!("model.path {} {reason}", part.display());
-                let help = "download it, or correct the path; relative paths start at the home";
+        match gguf::read(&path) {
+            Ok(header) => self.context(&header),
+            Err(error) => {
+                let help = if error.error.is_truncated() {
+                    "download it again; the file ends before the model does"
+                } else {
+                    "correct the path; a relative one starts at the home"
+                };
+                let path = error.path.display();
+                let message = match &error.error {
+                    HeaderError::Io(error) if error.kind() == ErrorKind::NotFound => {
+                        format!("model.path {path} does not exist")
+                    }
+                    error => format!("model.path {path} {error}"),
+                };
                 self.tell("model.path", Severity::Lint, message, help);
-                return;
             }
+        }
+    }
+
+    /// A server takes a longer context than its model was trained for, and answers nonsense.
+    fn context(&mut self, header: &ModelHeader) {
+        let size = u64::from(self.loaded.spec.model.context_size);
+        let stretched = self
+            .loaded
+            .spec
+            .args
+            .iter()
+            .any(|argument| argument.starts_with("--rope") || argument.starts_with("--yarn"));
+        let Some(trained) = header
+            .trained_context()
+            .filter(|trained| *trained > 0 && size > *trained)
+        else {
+            return;
+        };
+        if !stretched {
+            let message = format!(
+                "model.context_size {size} is beyond the {trained} tokens the model was trained for"
+            );
+            let help =
+                format!("use {trained} or less, 0 for the model's own, or --rope-scaling in args");
+            self.tell("model.context_size", Severity::Lint, message, &help);
         }
     }
 
@@ -268,69 +301,6 @@ impl Lints<'_> {
                 let help = "relative paths start at the home";
                 self.tell("args", Severity::Lint, message, help);
             }
-        }
-    }
-}
-
-/// Returns the files of a model: llama-server loads the other parts of a split one by itself.
-fn parts(path: &Path) -> Vec<PathBuf> {
-    let whole = || vec![path.to_owned()];
-    let Some(stem) = path.file_stem().and_then(|stem| stem.to_str()) else {
-        return whole();
-    };
-    // "name-00001-of-00003"
-    let Some((rest, total)) = stem.rsplit_once("-of-") else {
-        return whole();
-    };
-    let Some((base, _)) = rest.rsplit_once('-') else {
-        return whole();
-    };
-    match (total.len(), total.parse::<u32>()) {
-        (5, Ok(count @ 1..=999)) => (1..=count)
-            .map(|part| path.with_file_name(format!("{base}-{part:05}-of-{total}.gguf")))
-            .collect(),
-        _ => whole(),
-    }
-}
-
-/// Returns why a file cannot be a model, to stand after its path.
-fn look_at_model(path: &Path) -> Result<(), String> {
-    let metadata = fs::metadata(path).map_err(|error| match error.kind() {
-        std::io::ErrorKind::NotFound => "does not exist".to_owned(),
-        _ => format!("cannot be read: {error}"),
-    })?;
-    if !metadata.is_file() {
-        return Err("is not a file".to_owned());
-    }
-    let mut magic = [0; 4];
-    match File::open(path).and_then(|mut file| file.read_exact(&mut magic)) {
-        Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
-            Err("is empty or cut off".to_owned())
-        }
-        Err(error) => Err(format!("cannot be read: {error}")),
-        Ok(()) if magic != GGUF_MAGIC => Err("is not a GGUF file".to_owned()),
-        Ok(()) => Ok(()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_split_model_is_all_its_parts() {
-        let rows = [
-            ("/m/a.gguf", vec!["/m/a.gguf"]),
-            (
-                "/m/a-00001-of-00002.gguf",
-                vec!["/m/a-00001-of-00002.gguf", "/m/a-00002-of-00002.gguf"],
-            ),
-            ("/m/best-of-3.gguf", vec!["/m/best-of-3.gguf"]),
-            ("/m/a-1-of-00000.gguf", vec!["/m/a-1-of-00000.gguf"]),
-        ];
-        for (path, expected) in rows {
-            let expected: Vec<_> = expected.into_iter().map(PathBuf::from).collect();
-            assert_eq!(parts(Path::new(path)), expected);
         }
     }
 }

@@ -1,7 +1,7 @@
 //! `config validate|lint|show|schema|migrate`.
 
-mod check;
-mod machine;
+pub(super) mod check;
+pub(super) mod machine;
 mod migrate;
 mod show;
 
