@@ -4,6 +4,7 @@
 mod cli;
 mod config;
 mod health;
+mod install;
 mod kills;
 mod layering;
 mod logs;

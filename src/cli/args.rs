@@ -4,15 +4,16 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 
 use super::config::ConfigCommand;
-use super::exit::EXIT_CODES;
 use super::init::InitArgs;
+use super::install::{InstallArgs, UninstallArgs};
 use super::output::ColorChoice;
 
 /// Looks after every llama-server on this machine: starts, watches, restarts and explains them.
 #[derive(Debug, Parser)]
-#[command(name = "llama-orch", version, after_help = EXIT_CODES, disable_help_subcommand = true)]
+#[command(name = "llama-orch", version, disable_help_subcommand = true)]
 pub(super) struct Cli {
     /// The folder that holds instances/, state/ and logs/
     #[arg(long, global = true, value_name = "DIR")]
@@ -76,6 +77,9 @@ pub(super) enum Command {
     )]
     Logs(LogsArgs),
     /// Explain one instance: configuration, command, run, paths, drift
+    #[command(
+        after_help = "Examples:\n  llama-orch describe chat\n  llama-orch describe chat --json"
+    )]
     Describe(DescribeArgs),
     /// Control the background supervisor
     #[command(subcommand)]
@@ -88,6 +92,25 @@ pub(super) enum Command {
     /// Check, show and convert configuration files
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Print the completions of a shell
+    #[command(
+        after_help = "Examples:\n  llama-orch completions bash > ~/.local/share/bash-completion/completions/llama-orch\n  llama-orch completions zsh > ~/.zfunc/_llama-orch\n  llama-orch completions fish > ~/.config/fish/completions/llama-orch.fish"
+    )]
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+    /// Write the manual pages, one per command
+    #[command(
+        after_help = "Examples:\n  llama-orch man ~/.local/share/man/man1\n  llama-orch man | man -l -           (the main page, at once)"
+    )]
+    Man {
+        /// Where to [default: the main page on stdout]
+        dir: Option<PathBuf>,
+    },
+    /// Short for daemon install
+    #[command(hide = true)]
+    InstallService(InstallArgs),
     /// The shim of one run (internal)
     #[command(hide = true)]
     Shim {
@@ -219,12 +242,18 @@ pub(super) struct DescribeArgs {
 #[derive(Clone, Debug, Subcommand)]
 pub(super) enum DaemonCommand {
     /// Start the supervisor in the background
+    #[command(
+        after_help = "Examples:\n  llama-orch daemon start\n  llama-orch daemon start --autostart"
+    )]
     Start {
         /// Also start autostart instances that were stopped
         #[arg(long)]
         autostart: bool,
     },
     /// End the supervisor; instances keep running
+    #[command(
+        after_help = "Examples:\n  llama-orch daemon stop\n  llama-orch daemon stop --instances   (stops them too)"
+    )]
     Stop {
         /// Stop the instances first
         #[arg(long)]
@@ -234,15 +263,25 @@ pub(super) enum DaemonCommand {
         force: bool,
     },
     /// Say whether a supervisor runs (exit 0) or not (exit 10)
+    #[command(
+        after_help = "Examples:\n  llama-orch daemon status\n  llama-orch daemon status --json"
+    )]
     Status {
         /// Print JSON
         #[arg(long)]
         json: bool,
     },
     /// End the supervisor and start it again; instances keep running
+    #[command(after_help = "Examples:\n  llama-orch daemon restart    (after an upgrade)")]
     Restart,
     /// Start all autostart instances, with a supervisor if none runs
+    #[command(after_help = "Examples:\n  llama-orch daemon autostart")]
     Autostart,
+    /// Make it a service that starts by itself (systemd; others are printed)
+    #[command(visible_alias = "install-service")]
+    Install(InstallArgs),
+    /// Remove that service; instances keep running
+    Uninstall(UninstallArgs),
     /// What `daemon start` runs (internal)
     #[command(hide = true)]
     Detached {
@@ -282,15 +321,4 @@ pub(super) enum Patience {
     None,
     AtMost(Duration),
     Endless,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use clap::CommandFactory as _;
-
-    #[test]
-    fn the_arguments_are_consistent() {
-        Cli::command().debug_assert();
-    }
 }

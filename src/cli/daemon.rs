@@ -10,6 +10,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use super::args::DaemonCommand;
 use super::exit::{CliError, Exit};
+use super::install;
 use super::output::Output;
 use super::session;
 use super::table::duration;
@@ -50,6 +51,8 @@ pub(super) async fn run(
             start(home, Autostart::Wanted, output).await
         }
         DaemonCommand::Autostart => autostart(home, output).await,
+        DaemonCommand::Install(args) => install::install(home, &args, output).await,
+        DaemonCommand::Uninstall(args) => install::uninstall(&args, output),
         DaemonCommand::Detached { autostart } => detached(home, autostart_mode(autostart)).await,
     }
 }
@@ -187,6 +190,15 @@ fn report(line: &str) {
     if let Ok(null) = std::fs::OpenOptions::new().write(true).open("/dev/null") {
         rustix::stdio::dup2_stdout(null).ok(); // then the starter's pipe just stays open
     }
+}
+
+/// Ends the owner of a home and waits until it is gone; instances keep running.
+///
+/// # Errors
+///
+/// Returns an error when there is none, or it does not end.
+pub(super) async fn end(home: &Home, output: &Output) -> Result<Exit, CliError> {
+    stop(home, false, false, output).await
 }
 
 async fn stop(

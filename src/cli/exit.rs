@@ -4,7 +4,7 @@ use crate::api::client::ClientError;
 use crate::api::error::ErrorCode;
 
 /// How a command ended. The numbers are part of the interface.
-// A new code also needs a line in `EXIT_CODES`, which --help prints.
+// A new code also needs a place in `ALL`, which --help and README.md are made from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
     Success,
@@ -20,15 +20,40 @@ pub enum Exit {
     Interrupted,
 }
 
-/// The text of `--help` about exit codes.
-pub const EXIT_CODES: &str = "\
-Exit codes:
-  0 success            1 general error (an invalid configuration too)
-  2 no such instance   3 already running          4 port in use
-  5 executable missing 7 not healthy in time      8 not running
-  10 daemon error      64 usage                   130 interrupted";
-
 impl Exit {
+    /// Every code, in order.
+    pub const ALL: [Self; 11] = [
+        Self::Success,
+        Self::General,
+        Self::NotFound,
+        Self::AlreadyRunning,
+        Self::PortInUse,
+        Self::ExecutableNotFound,
+        Self::NotReady,
+        Self::NotRunning,
+        Self::Daemon,
+        Self::Usage,
+        Self::Interrupted,
+    ];
+
+    /// Returns what a code means, as help and README say it.
+    #[must_use]
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Success => "success",
+            Self::General => "general error (an invalid configuration too)",
+            Self::NotFound => "no such instance",
+            Self::AlreadyRunning => "already running",
+            Self::PortInUse => "port in use",
+            Self::ExecutableNotFound => "executable missing",
+            Self::NotReady => "not healthy in time",
+            Self::NotRunning => "not running",
+            Self::Daemon => "daemon error",
+            Self::Usage => "usage",
+            Self::Interrupted => "interrupted",
+        }
+    }
+
     #[must_use]
     pub fn code(self) -> u8 {
         match self {

@@ -7,7 +7,9 @@ mod config;
 mod daemon;
 mod describe;
 pub mod exit;
+pub mod help;
 mod init;
+mod install;
 mod live;
 mod logs;
 mod offline;
@@ -16,12 +18,13 @@ pub mod output;
 mod ps;
 mod select;
 mod session;
+mod shell;
 mod table;
 mod tracing;
 
 use std::ffi::OsString;
 
-use clap::Parser as _;
+use clap::FromArgMatches as _;
 use clap::error::ErrorKind;
 
 use args::{Cli, Command};
@@ -41,7 +44,10 @@ pub fn main(args: Vec<OsString>) -> u8 {
     }
     // For the report of a panic; errors are told in our own words.
     color_eyre::install().ok(); // installed already, by a test
-    let cli = match Cli::try_parse_from(args) {
+    let parsed = help::command()
+        .try_get_matches_from(args)
+        .and_then(|matches| Cli::from_arg_matches(&matches));
+    let cli = match parsed {
         Ok(cli) => cli,
         Err(error) => return usage(&error),
     };
@@ -111,6 +117,9 @@ async fn dispatch(cli: &Cli, home: &Home, output: &Output) -> Result<Exit, CliEr
         Some(Command::Orphans(args)) => orphans::run(home, args, output),
         Some(Command::Init(args)) => init::run(home, args, output),
         Some(Command::Config(command)) => config::run(home, command, output),
+        Some(Command::Completions { shell }) => shell::completions(*shell, output),
+        Some(Command::Man { dir }) => shell::man(dir.as_deref(), output),
+        Some(Command::InstallService(args)) => install::install(home, args, output).await,
         // Answered before the arguments were parsed.
         Some(Command::Shim { .. } | Command::Sim { .. }) => Ok(Exit::Usage),
     }

@@ -7,3 +7,4 @@ pub mod lock;
 pub mod logfile;
 pub mod owner;
 pub mod serve;
+pub mod service;
