@@ -44,6 +44,10 @@ enum Transport {
 }
 
 /// Why a request has no answer.
+/// A question is asked again when its owner goes away in the middle of the answer: the next owner
+/// answers it, or nobody is there and the files do.
+const READ_TRIES: usize = 3;
+
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     /// Nobody listens: the home has no owner.
@@ -223,6 +227,12 @@ impl Client {
         path: &str,
         deadline: Duration,
     ) -> Result<T, ClientError> {
+        for _ in 1..READ_TRIES {
+            match self.call(Method::GET, path, Bytes::new(), deadline).await {
+                Err(ClientError::Transport(_)) => {}
+                answer => return answer,
+            }
+        }
         self.call(Method::GET, path, Bytes::new(), deadline).await
     }
 
