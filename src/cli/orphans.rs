@@ -1,6 +1,7 @@
 //! `orphans`: processes of ours that nobody owns, with proof.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -15,6 +16,9 @@ use crate::process::runfiles::{self, RunFile, RunPaths, SpecFile};
 
 /// Between asking an orphan to end and killing it.
 const GRACE: Duration = Duration::from_secs(10);
+
+/// A shim that has not reported within this is given up by its owner.
+const START_TIME: Duration = Duration::from_secs(10);
 
 /// One orphan on stdout.
 #[derive(Debug, Serialize)]
@@ -90,8 +94,11 @@ fn claimed_tokens(home: &Home) -> BTreeSet<String> {
         .filter_map(Result::ok)
         .filter_map(|entry| {
             let paths = RunPaths::new(entry.path());
-            let run: RunFile = runfiles::read(&paths.run()).ok()??;
             let spec: SpecFile = runfiles::read(&paths.spec()).ok()??;
+            let Some(run) = runfiles::read::<RunFile>(&paths.run()).ok()? else {
+                // Its shim is about to write what it started.
+                return is_young(&paths.spec()).then_some(spec.token);
+            };
             // What outlives a recorded end is nobody's any more.
             let is_over = runfiles::read::<runfiles::ExitFile>(&paths.exit())
                 .ok()
@@ -100,6 +107,13 @@ fn claimed_tokens(home: &Home) -> BTreeSet<String> {
             (run.run_id == spec.run_id && !is_over).then_some(run.token)
         })
         .collect()
+}
+
+/// Returns whether a start that wrote this file may still be under way. A clock that was set back
+/// cannot tell, and then a process is rather not called an orphan.
+fn is_young(spec: &Path) -> bool {
+    let written = std::fs::metadata(spec).and_then(|data| data.modified());
+    written.is_ok_and(|at| at.elapsed().is_ok_and(|age| age < START_TIME) || at.elapsed().is_err())
 }
 
 fn find<'a>(ours: &[&'a Orphan], pid: i32) -> Result<&'a Orphan, CliError> {
