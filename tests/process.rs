@@ -442,7 +442,7 @@ const ALONE: &str = "LLAMA_ORCH_TEST_ALONE";
 #[test]
 fn a_start_without_enough_descriptors_is_refused_as_ours_and_starts_nothing() {
     if std::env::var_os(ALONE).is_some() {
-        for free in 0..16 {
+        for free in [0, 1, 5, 6, 7, 20, 37, 38, 39, 40, 42] {
             start_with(free);
         }
         return;
@@ -450,7 +450,7 @@ fn a_start_without_enough_descriptors_is_refused_as_ours_and_starts_nothing() {
     let own = std::env::current_exe().unwrap();
     let name = "process::a_start_without_enough_descriptors_is_refused_as_ours_and_starts_nothing";
     let ran = Command::new("/bin/sh")
-        .args(["-c", "ulimit -n 64; exec \"$0\" --exact \"$1\""])
+        .args(["-c", "ulimit -n 96; exec \"$0\" --exact \"$1\""])
         .arg(own)
         .arg(name)
         .env(ALONE, "1")
@@ -472,11 +472,12 @@ fn start_with(free: usize) {
     drop(taken);
     match started {
         Ok(live) => {
-            assert!(free > 5, "{free} cannot be enough");
+            // What a run takes, and what stays free for everything else.
+            assert!(free > 37, "{free} cannot be enough");
             stop(&rig, &live);
         }
         Err(error) => assert!(
-            free < 12 && matches!(error, LaunchError::Resources { .. }),
+            free < 42 && matches!(error, LaunchError::Resources { .. }),
             "{free}: {error}"
         ),
     }

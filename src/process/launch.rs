@@ -31,6 +31,10 @@ const LAST_STEP: Duration = Duration::from_secs(2);
 /// server's pidfd and the two spare read ends, and one for the files that are read meanwhile.
 const DESCRIPTORS: usize = 7;
 
+/// Descriptors that no new run may take: an owner that has none left hears no command, reads no
+/// configuration, probes nothing, and can give no lost run a new shim.
+const RESERVE: usize = 32;
+
 /// A process in the middle of an exec shows no token; it does at the next look.
 const SWEEPS: usize = 3;
 
@@ -209,7 +213,11 @@ pub(super) fn begin(
     failing: Failing<'_>,
 ) -> Result<LiveRun, LaunchError> {
     // Better refused now than when a server runs already that nobody could hold on to.
-    check_room().map_err(|error| resources_or("start the shim".to_owned(), error))?;
+    let needed = match failing {
+        Failing::EndsTheRun { .. } => DESCRIPTORS + RESERVE,
+        Failing::LeavesTheServer => DESCRIPTORS,
+    };
+    check_room(needed).map_err(|error| resources_or("start the shim".to_owned(), error))?;
     let mut child = command
         .stdout(Stdio::piped())
         .spawn()
@@ -237,9 +245,9 @@ pub(super) fn begin(
     outcome
 }
 
-/// Takes the descriptors a start needs and gives them back at once.
-fn check_room() -> io::Result<()> {
-    let held: io::Result<Vec<File>> = (0..DESCRIPTORS).map(|_| File::open("/dev/null")).collect();
+/// Takes as many descriptors and gives them back at once.
+fn check_room(needed: usize) -> io::Result<()> {
+    let held: io::Result<Vec<File>> = (0..needed).map(|_| File::open("/dev/null")).collect();
     held.map(drop)
 }
 
