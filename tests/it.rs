@@ -3,11 +3,13 @@
 
 mod cli;
 mod config;
+mod failures;
 mod health;
 mod install;
 mod kills;
 mod layering;
 mod logs;
+mod owner;
 mod process;
 mod recovery;
 mod shim;

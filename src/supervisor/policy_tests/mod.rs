@@ -1,5 +1,6 @@
 //! The policy as rows of data, and under random inputs.
 
+mod clocks;
 mod configs;
 mod random;
 mod retries;
@@ -27,6 +28,8 @@ use crate::domain::run::RunId;
 struct Rig {
     fleet: Fleet,
     seconds: u64,
+    /// Unix seconds, which decide nothing.
+    wall: f64,
     next_timer: u64,
 }
 
@@ -100,6 +103,7 @@ impl Rig {
         let mut rig = Self {
             fleet: Fleet::new(1),
             seconds: 0,
+            wall: 0.0,
             next_timer: 1,
         };
         let configs = ["a", "b"].map(|text| (name(text), Config::Ready(Arc::new(spec(text)))));
@@ -112,7 +116,7 @@ impl Rig {
 
     fn give(&mut self, input: Input) -> Decision {
         let elapsed = Duration::from_secs(self.seconds);
-        let moment = Moment::new(self.seconds as f64, elapsed, self.next_timer, random);
+        let moment = Moment::new(self.wall, elapsed, self.next_timer, random);
         let decision = handle(&mut self.fleet, input, &moment);
         self.next_timer = moment.unused_timer();
         decision
