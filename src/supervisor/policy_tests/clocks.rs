@@ -22,8 +22,10 @@ fn live(wall: impl Fn(usize, f64) -> f64) -> Vec<Step> {
     let mut calm = spec("a");
     calm.restart_policy.jitter = 0.0;
     calm.restart_policy.max_retries = 10;
-    let configs = BTreeMap::from([(name("a"), Config::Ready(Arc::new(calm)))]);
-    rig.give(Input::ConfigsLoaded(configs));
+    rig.give(Input::ConfigsLoaded(Configs {
+        instances: BTreeMap::from([(name("a"), Config::Ready(Arc::new(calm)))]),
+        ..Configs::default()
+    }));
     let mut steps = Vec::new();
     let mut timer = 0;
     let crash = ExitStatus::Signal(11);
