@@ -110,9 +110,7 @@ fn after_a_reboot_a_run_is_over_and_what_was_wanted_starts_again() {
     let start = os::identity(pid).unwrap().start_ticks;
     let mut before = run.clone();
     before.boot_id = "11111111-2222-3333-4444-555555555555".to_owned();
-    for process in [&mut before.shim] {
-        (process.pid, process.start) = (pid, start);
-    }
+    (before.shim.pid, before.shim.start) = (pid, start);
     (before.child.pid, before.child.start) = (pid, start);
     kill_hard(run.child.pid);
     runfiles::write(&home.run_paths("a").run(), &before).unwrap();
