@@ -16,3 +16,4 @@ pub mod process;
 pub mod sim;
 pub mod store;
 pub mod supervisor;
+pub mod tui;

@@ -10,6 +10,7 @@ use super::config::ConfigCommand;
 use super::init::InitArgs;
 use super::install::{InstallArgs, UninstallArgs};
 use super::output::ColorChoice;
+use crate::domain::instance::{InstanceName, InvalidName};
 
 /// Looks after every llama-server on this machine: starts, watches, restarts and explains them.
 #[derive(Debug, Parser)]
@@ -41,6 +42,14 @@ pub(super) struct Cli {
     /// Print the instance table once
     #[arg(long)]
     pub(super) ps: bool,
+
+    /// In the dashboard: show only this instance's events at first
+    #[arg(long, value_name = "NAME", value_parser = instance_name)]
+    pub(super) events_for: Option<InstanceName>,
+
+    /// In the dashboard: draw with plain ASCII
+    #[arg(long)]
+    pub(super) ascii: bool,
 
     #[command(flatten)]
     pub(super) ps_options: PsArgs,
@@ -301,6 +310,10 @@ pub(super) struct OrphansArgs {
     /// Print JSON
     #[arg(long)]
     pub(super) json: bool,
+}
+
+fn instance_name(text: &str) -> Result<InstanceName, InvalidName> {
+    InstanceName::parse(text)
 }
 
 impl UpArgs {

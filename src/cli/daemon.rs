@@ -97,16 +97,28 @@ async fn start(home: &Home, autostart: Autostart, output: &Output) -> Result<Exi
             return Ok(Exit::Success);
         }
     }
-    let home_dir = home.root().to_owned();
-    let started = tokio::task::spawn_blocking(move || spawn_detached(&home_dir, autostart));
-    let pid = started
-        .await
-        .map_err(|error| CliError::new(Exit::Daemon, error.to_string()))??;
+    let pid = detach(home, autostart).await?;
     output.say(&format!(
         "daemon started (pid {pid}); its log: {}",
         home.daemon_logs_dir().display()
     ));
     Ok(Exit::Success)
+}
+
+/// Starts a daemon for a home that a dashboard gives up; returns its pid once it answers.
+///
+/// # Errors
+///
+/// Returns why there is no daemon.
+pub(super) async fn start_detached(home: &Home) -> Result<u32, CliError> {
+    detach(home, Autostart::Wanted).await
+}
+
+async fn detach(home: &Home, autostart: Autostart) -> Result<u32, CliError> {
+    let home_dir = home.root().to_owned();
+    tokio::task::spawn_blocking(move || spawn_detached(&home_dir, autostart))
+        .await
+        .map_err(|error| CliError::new(Exit::Daemon, error.to_string()))?
 }
 
 /// Starts ourselves in a session of its own and waits for its one line.

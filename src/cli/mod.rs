@@ -5,12 +5,12 @@ mod args;
 mod columns;
 mod config;
 mod daemon;
+mod dashboard;
 mod describe;
 pub mod exit;
 pub mod help;
 mod init;
 mod install;
-mod live;
 mod logs;
 mod offline;
 mod orphans;
@@ -100,7 +100,14 @@ async fn dispatch(cli: &Cli, home: &Home, output: &Output) -> Result<Exit, CliEr
         return ps::run(home, cli.ps_options, output).await;
     }
     match &cli.command {
-        None if output.stdout_is_terminal => live::run(home, output).await,
+        None if output.stdout_is_terminal => {
+            let opening = dashboard::Opening {
+                events_for: cli.events_for.clone(),
+                ascii: cli.ascii,
+                notices: Vec::new(),
+            };
+            dashboard::run(home, opening, output).await
+        }
         None => {
             let exit = ps::run(home, cli.ps_options, output).await?;
             output

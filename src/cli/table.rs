@@ -1,4 +1,4 @@
-//! The instance table of `ps` and of the live view.
+//! The instance table of `ps`.
 
 use super::output::{Paint, paint};
 use crate::domain::fleet::InstanceRow;

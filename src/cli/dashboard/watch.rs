@@ -1,0 +1,96 @@
+//! Pictures and events, as they come, into the dashboard's mailbox.
+
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+use crate::api::client::{Client, ClientError};
+use crate::api::wire::EventBody;
+use crate::domain::event::EventFilter;
+use crate::domain::fleet::FleetSnapshot;
+use crate::tui::{Mailbox, Msg};
+
+/// The longest one question waits for news.
+const WAIT: Duration = Duration::from_secs(20);
+
+/// Events asked for at once.
+const EVENTS: u32 = 1000;
+
+/// Two questions that are always open; both end when this is dropped.
+pub(super) struct Watch {
+    pictures: JoinHandle<()>,
+    events: JoinHandle<()>,
+    broken: mpsc::Receiver<String>,
+}
+
+impl Watch {
+    /// Starts to watch a supervisor.
+    pub(super) fn start(client: &Client, mailbox: &Mailbox) -> Self {
+        let (tell, broken) = mpsc::channel(2);
+        let pictures = watch_pictures(client.clone(), mailbox.clone());
+        let events = watch_events(client.clone(), mailbox.clone());
+        let other = tell.clone();
+        Self {
+            pictures: tokio::spawn(async move {
+                let error = pictures.await;
+                tell.send(error.to_string()).await.ok(); // somebody else is watched by now
+            }),
+            events: tokio::spawn(async move {
+                let error = events.await;
+                other.send(error.to_string()).await.ok(); // likewise
+            }),
+            broken,
+        }
+    }
+
+    /// Waits until the supervisor does not answer any more; returns why.
+    pub(super) async fn broken(&mut self) -> String {
+        match self.broken.recv().await {
+            Some(why) => why,
+            // Both have told it already.
+            None => std::future::pending().await,
+        }
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.pictures.abort();
+        self.events.abort();
+    }
+}
+
+async fn watch_pictures(client: Client, mailbox: Mailbox) -> ClientError {
+    let mut last = FleetSnapshot::default();
+    loop {
+        let snapshot = match client.instances_after(last.generation, WAIT).await {
+            Ok(body) => body.to_snapshot(),
+            Err(error) => return error,
+        };
+        if snapshot.generation != last.generation {
+            mailbox.post(Msg::Picture(Box::new(snapshot.clone())));
+            last = snapshot;
+        }
+    }
+}
+
+async fn watch_events(client: Client, mailbox: Mailbox) -> ClientError {
+    // The newest at first; from then on what follows.
+    let mut filter = EventFilter {
+        limit: Some(EVENTS),
+        ..EventFilter::default()
+    };
+    loop {
+        let body = match client.events(&filter, WAIT).await {
+            Ok(body) => body,
+            Err(error) => return error,
+        };
+        let newest = body.events.iter().map(|event| event.id).max();
+        filter.after_id = Some(newest.or(filter.after_id).unwrap_or(0));
+        let events: Vec<_> = body.events.iter().filter_map(EventBody::to_event).collect();
+        if !events.is_empty() {
+            mailbox.post(Msg::Events(events));
+        }
+    }
+}

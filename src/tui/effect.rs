@@ -1,0 +1,157 @@
+//! What `update` wants done, as data; and how it is done without the terminal.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+
+use super::host::Host;
+use super::logview::{self, LogEffect};
+use super::mailbox::Mailbox;
+use super::model::Msg;
+use crate::api::client::Client;
+use crate::domain::instance::InstanceName;
+use crate::domain::run::StopMode;
+
+/// What is asked of the supervisor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Command {
+    Start,
+    Stop,
+    Restart,
+    Kill,
+}
+
+/// What becomes of the instances when the dashboard ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// A daemon looks after them.
+    HandOver,
+    /// They go on; whoever supervised them besides this process still does.
+    Leave,
+    /// All are stopped first.
+    StopAll,
+    /// The terminal is gone: hand over without asking.
+    Lost,
+}
+
+/// Something to be done outside of the model.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Effect {
+    Command(Command, Vec<InstanceName>),
+    /// Ask for picture and events now.
+    Refresh,
+    Details(InstanceName),
+    /// Open the instance's configuration in the editor; needs the terminal.
+    Edit(InstanceName),
+    Create {
+        template: usize,
+        name: String,
+    },
+    Copy(String),
+    Log(LogEffect),
+    /// Show a file in the pager; needs the terminal.
+    Page(std::path::PathBuf),
+    Suspend,
+    Redraw,
+    Mouse(bool),
+    HandOver,
+    /// Keep this text for the next visit.
+    Remember(String),
+    End(Ending),
+}
+
+impl Command {
+    pub(super) fn verb(self) -> &'static str {
+        match self {
+            Self::Start => "start",
+            Self::Stop => "stop",
+            Self::Restart => "restart",
+            Self::Kill => "kill",
+        }
+    }
+
+    /// What is told once it was accepted.
+    pub(super) fn doing(self) -> &'static str {
+        match self {
+            Self::Start => "starting",
+            Self::Stop => "stopping",
+            Self::Restart => "restarting",
+            Self::Kill => "killing",
+        }
+    }
+}
+
+/// Slow probes are not waited for longer.
+const REFRESH_TIME: Duration = Duration::from_secs(3);
+
+/// Carries effects out on the runtime; answers arrive in the mailbox.
+pub(super) struct Carrier {
+    pub(super) host: Arc<dyn Host>,
+    pub(super) runtime: Handle,
+    pub(super) mailbox: Mailbox,
+}
+
+impl Carrier {
+    pub(super) fn command(&self, command: Command, names: Vec<InstanceName>) {
+        for name in names {
+            let (host, mailbox) = (Arc::clone(&self.host), self.mailbox.clone());
+            self.runtime.spawn(async move {
+                let refusal = ask(&host.client(), command, &name).await;
+                mailbox.post(Msg::Answered {
+                    command,
+                    name,
+                    refusal,
+                });
+            });
+        }
+    }
+
+    pub(super) fn refresh(&self) {
+        let (host, mailbox) = (Arc::clone(&self.host), self.mailbox.clone());
+        self.runtime.spawn(async move {
+            match host.client().refresh(None, REFRESH_TIME).await {
+                Ok(body) => mailbox.post(Msg::Picture(Box::new(body.to_snapshot()))),
+                Err(error) => mailbox.post(Msg::Failed(format!("refresh: {error}"))),
+            }
+        });
+    }
+
+    pub(super) fn log(&self, effect: LogEffect) {
+        let (host, mailbox) = (Arc::clone(&self.host), self.mailbox.clone());
+        self.runtime.spawn(async move {
+            if let Some(msg) = logview::carry(effect, host.client()).await {
+                mailbox.post(Msg::Log(msg));
+            }
+        });
+    }
+
+    pub(super) fn hand_over(&self) {
+        let (host, mailbox) = (Arc::clone(&self.host), self.mailbox.clone());
+        self.runtime.spawn(async move {
+            let trouble = host.hand_over().await.err();
+            mailbox.post(Msg::HandedOver(trouble.map(|error| error.to_string())));
+        });
+    }
+
+    /// Does something that reads or writes files, off the dashboard's thread.
+    pub(super) fn blocking(&self, work: impl FnOnce(&dyn Host) -> Option<Msg> + Send + 'static) {
+        let (host, mailbox) = (Arc::clone(&self.host), self.mailbox.clone());
+        self.runtime.spawn_blocking(move || {
+            if let Some(msg) = work(host.as_ref()) {
+                mailbox.post(msg);
+            }
+        });
+    }
+}
+
+/// Sends a command; returns why it was refused.
+async fn ask(client: &Client, command: Command, name: &InstanceName) -> Option<String> {
+    let answer = match command {
+        Command::Start => client.start(name).await,
+        Command::Stop => client.stop(name, StopMode::Gentle).await,
+        Command::Restart => client.restart(name, StopMode::Gentle).await,
+        Command::Kill => client.stop(name, StopMode::Kill).await,
+    };
+    answer.err().map(|error| error.to_string())
+}

@@ -1,0 +1,92 @@
+//! Other programs in our terminal: the editor, the pager, and the shell after Ctrl-Z.
+
+use std::ffi::OsStr;
+use std::io;
+use std::path::Path;
+use std::process::Command;
+
+use super::effect::Carrier;
+use super::model::{Model, Msg, Supervisor};
+use super::term::Screen;
+use crate::domain::instance::InstanceName;
+
+/// Opens an instance's configuration in the editor, then reads it again.
+pub(super) fn edit(screen: &mut Screen, carrier: &Carrier, name: InstanceName) -> io::Result<()> {
+    let Some(path) = carrier.host.config_file(&name) else {
+        let text = format!("{name} has no configuration file");
+        carrier.mailbox.post(Msg::Failed(text));
+        return Ok(());
+    };
+    let editor = program(&["VISUAL", "EDITOR"], "vi");
+    if let Some(trouble) = run(screen, carrier, &editor, path.as_os_str())? {
+        carrier
+            .mailbox
+            .post(Msg::Failed(format!("{editor}: {trouble}")));
+    }
+    carrier.blocking(move |host| {
+        let report = host.check_config(&name);
+        Some(Msg::Edited(name, Box::new(report)))
+    });
+    Ok(())
+}
+
+/// Shows a file in the pager.
+pub(super) fn page(screen: &mut Screen, carrier: &Carrier, path: &Path) -> io::Result<()> {
+    let pager = program(&["PAGER"], "less");
+    if let Some(trouble) = run(screen, carrier, &pager, path.as_os_str())? {
+        carrier
+            .mailbox
+            .post(Msg::Failed(format!("{pager}: {trouble}")));
+    }
+    Ok(())
+}
+
+/// Back to the shell until `fg`.
+pub(super) fn suspend(screen: &mut Screen, carrier: &Carrier, model: &Model) -> io::Result<()> {
+    screen.leave();
+    if model.supervisor == Supervisor::InProcess {
+        screen.say("llama-orch: instances keep running; nobody restarts them until fg\r\n");
+    }
+    // The whole process group stops here, as a shell expects of a job.
+    let stopped = rustix::process::kill_current_process_group(rustix::process::Signal::TSTP);
+    screen.reenter()?;
+    if let Err(error) = stopped {
+        carrier
+            .mailbox
+            .post(Msg::Failed(format!("suspend: {error}")));
+    }
+    carrier.mailbox.post(Msg::Resumed);
+    Ok(())
+}
+
+fn program(variables: &[&str], otherwise: &str) -> String {
+    variables
+        .iter()
+        .filter_map(|variable| std::env::var(variable).ok())
+        .find(|value| !value.trim().is_empty())
+        .unwrap_or_else(|| otherwise.to_owned())
+}
+
+/// Runs a program with the terminal; returns what went wrong with it.
+fn run(
+    screen: &mut Screen,
+    carrier: &Carrier,
+    program: &str,
+    argument: &OsStr,
+) -> io::Result<Option<String>> {
+    screen.leave();
+    // The variable may hold arguments; a shell reads it as every other program does.
+    let status = Command::new("sh")
+        .arg("-c")
+        .arg(format!("{program} \"$1\""))
+        .arg("sh")
+        .arg(argument)
+        .status();
+    screen.reenter()?;
+    carrier.mailbox.post(Msg::Resumed);
+    Ok(match status {
+        Ok(status) if status.success() => None,
+        Ok(status) => Some(status.to_string()),
+        Err(error) => Some(error.to_string()),
+    })
+}

@@ -1,0 +1,293 @@
+//! Start, stop, restart, kill, edit, new, copy: menus, questions and what follows from them.
+
+use std::fmt::Write as _;
+
+use super::super::effect::{Command, Effect};
+use super::super::format;
+use super::super::keymap::Action;
+use super::super::model::Model;
+use super::super::model::dialog::{Button, Choice, Dialog, Menu, Pick, Question};
+use super::super::model::notice::Kind;
+use super::tell;
+use crate::domain::fleet::InstanceRow;
+use crate::domain::instance::InstanceName;
+use crate::domain::lifecycle::Status;
+
+/// Names that fit into a question; of more only the number is told.
+const NAMES_SHOWN: usize = 8;
+
+pub(super) fn start(model: &mut Model) -> Vec<Effect> {
+    let names = model.table.targets();
+    if names.is_empty() {
+        return nothing_selected(model);
+    }
+    model.table.marks.clear();
+    vec![Effect::Command(Command::Start, names)]
+}
+
+fn nothing_selected(model: &mut Model) -> Vec<Effect> {
+    tell(model, Kind::Info, "no instance is selected".to_owned())
+}
+
+/// Asks before something that ends requests; what is not affected is left out.
+pub(super) fn confirm(model: &mut Model, command: Command) -> Vec<Effect> {
+    let targets = model.table.targets();
+    if targets.is_empty() {
+        return nothing_selected(model);
+    }
+    let rows: Vec<&InstanceRow> = targets
+        .iter()
+        .filter_map(|name| model.fleet.row(name))
+        .filter(|row| command == Command::Restart || concerns(row))
+        .collect();
+    if rows.is_empty() {
+        let text = format!(
+            "nothing to {}: {} not running",
+            command.verb(),
+            plural(&targets)
+        );
+        return tell(model, Kind::Info, text);
+    }
+    let names: Vec<InstanceName> = rows.iter().map(|row| row.name.clone()).collect();
+    let question = Question {
+        title: format!("{} {}?", capital(command.verb()), counted(names.len())),
+        lines: consequences(command, &rows),
+        yes: capital(command.verb()),
+        chosen: Button::Cancel,
+        effects: vec![Effect::Command(command, names)],
+    };
+    model.dialogs.push(Dialog::Question(question));
+    Vec::new()
+}
+
+/// Whether stopping changes anything for this instance.
+pub(super) fn concerns(row: &InstanceRow) -> bool {
+    row.status.is_live() || row.status == Status::Backoff
+}
+
+fn consequences(command: Command, rows: &[&InstanceRow]) -> Vec<String> {
+    let mut lines: Vec<String> = rows
+        .iter()
+        .take(NAMES_SHOWN)
+        .map(|row| {
+            let pid = row
+                .pid
+                .map_or_else(String::new, |pid| format!(", pid {pid}"));
+            let mut text = format!("{}  {}{pid}", row.name, row.state_word());
+            if let Some(busy) = row.readings.busy_slots.filter(|busy| *busy > 0) {
+                write!(text, ", {busy} requests under way").ok(); // a String never refuses
+            }
+            text
+        })
+        .collect();
+    if rows.len() > NAMES_SHOWN {
+        lines.push(format!("and {} more", rows.len() - NAMES_SHOWN));
+    }
+    lines.push(String::new());
+    let words = match command {
+        Command::Start => "They are started.",
+        Command::Stop => {
+            "Requests under way are cut off. Each gets its grace period to end by itself, and stays \
+             stopped until somebody starts it."
+        }
+        Command::Restart => {
+            "Requests under way are cut off. Each is stopped, then started with the configuration \
+             as it is now."
+        }
+        Command::Kill => {
+            "Killed at once, without a chance to end cleanly; each stays stopped until somebody \
+             starts it."
+        }
+    };
+    lines.push(words.to_owned());
+    lines
+}
+
+fn counted(count: usize) -> String {
+    if count == 1 {
+        "1 instance".to_owned()
+    } else {
+        format!("{} instances", format::count(count as u64))
+    }
+}
+
+fn plural(names: &[InstanceName]) -> String {
+    match names {
+        [only] => format!("{only} is"),
+        many => format!("the {} are", counted(many.len())),
+    }
+}
+
+fn capital(word: &str) -> String {
+    let mut characters = word.chars();
+    characters.next().map_or_else(String::new, |first| {
+        first.to_uppercase().chain(characters).collect()
+    })
+}
+
+/// Opens the list of what can be done with the targets.
+pub(super) fn menu(model: &mut Model) -> Vec<Effect> {
+    let targets = model.table.targets();
+    let title = match targets.as_slice() {
+        [] => return new_instance(model),
+        [only] => only.to_string(),
+        many => counted(many.len()),
+    };
+    let rows: Vec<_> = targets
+        .iter()
+        .filter_map(|name| model.fleet.row(name))
+        .collect();
+    let live = rows.iter().any(|row| concerns(row));
+    let idle = rows.iter().any(|row| !row.status.is_live());
+    let drifted = rows.iter().any(|row| row.drift);
+    let mut choices = Vec::new();
+    let mut offer = |action: Action, label: &str, note: &str| {
+        choices.push(Choice {
+            key: model.keymap.first(action),
+            label: label.to_owned(),
+            note: note.to_owned(),
+            pick: Pick::Action(action),
+        });
+    };
+    if idle {
+        offer(Action::Start, "start", "");
+    }
+    if live {
+        let note = if drifted {
+            "applies the changed configuration"
+        } else {
+            ""
+        };
+        offer(Action::Stop, "stop…", "");
+        offer(Action::Restart, "restart…", note);
+        offer(Action::Kill, "kill…", "");
+    }
+    if targets.len() == 1 {
+        offer(Action::ShowLog, "log", "");
+        offer(Action::ShowDetail, "detail", "");
+        offer(Action::Edit, "edit configuration", "$EDITOR");
+        offer(Action::Yank, "copy…", "URL, pid, command, model path");
+    }
+    model.dialogs.push(Dialog::Menu(Menu {
+        title,
+        choices,
+        cursor: 0,
+    }));
+    Vec::new()
+}
+
+pub(super) fn edit(model: &mut Model) -> Vec<Effect> {
+    match model.table.cursor.clone() {
+        Some(name) => vec![Effect::Edit(name)],
+        None => nothing_selected(model),
+    }
+}
+
+pub(super) fn new_instance(model: &mut Model) -> Vec<Effect> {
+    let choices = model
+        .templates
+        .iter()
+        .enumerate()
+        .map(|(place, template)| Choice {
+            key: (place + 1).to_string(),
+            label: template.name.clone(),
+            note: template.about.clone(),
+            pick: Pick::Template(place),
+        })
+        .collect();
+    model.dialogs.push(Dialog::Menu(Menu {
+        title: "New instance from".to_owned(),
+        choices,
+        cursor: 0,
+    }));
+    Vec::new()
+}
+
+/// Shows the selected instance's log in the pager: what it complained of if it has both streams.
+pub(super) fn page(model: &mut Model) -> Vec<Effect> {
+    let details = model
+        .table
+        .cursor
+        .as_ref()
+        .and_then(|name| model.details.get(name));
+    match details.and_then(|details| details.logs.last()) {
+        Some(path) => vec![Effect::Page(path.clone())],
+        None => nothing_selected(model),
+    }
+}
+
+/// Opens the list of what can be copied.
+pub(super) fn yank(model: &mut Model) -> Vec<Effect> {
+    let Some(row) = model.selected() else {
+        return nothing_selected(model);
+    };
+    let details = model.details.get(&row.name);
+    let mut choices = Vec::new();
+    let mut offer = |key: &str, label: &'static str, text: Option<String>| {
+        if let Some(text) = text {
+            choices.push(Choice {
+                key: key.to_owned(),
+                label: label.to_owned(),
+                note: format::cut(&text, 60),
+                pick: Pick::Copy(text, label),
+            });
+        }
+    };
+    let path = |path: Option<&std::path::PathBuf>| path.map(|path| path.display().to_string());
+    offer("u", "URL", row.url());
+    offer("p", "pid", row.pid.map(|pid| pid.to_string()));
+    offer(
+        "c",
+        "command",
+        details
+            .map(|details| details.command.as_slice())
+            .filter(|command| !command.is_empty())
+            .map(shell_line),
+    );
+    offer(
+        "m",
+        "model path",
+        path(details.and_then(|details| details.model_path.as_ref())),
+    );
+    offer(
+        "f",
+        "configuration file",
+        path(details.and_then(|details| details.config.as_ref())),
+    );
+    offer("n", "name", Some(row.name.to_string()));
+    let title = format!("Copy of {}", row.name);
+    model.dialogs.push(Dialog::Menu(Menu {
+        title,
+        choices,
+        cursor: 0,
+    }));
+    Vec::new()
+}
+
+/// Writes a command so that a shell reads it back as it was.
+fn shell_line(words: &[String]) -> String {
+    let quoted = words.iter().map(|word| {
+        let plain =
+            |character: char| character.is_ascii_alphanumeric() || "-_./:=,@%+".contains(character);
+        if !word.is_empty() && word.chars().all(plain) {
+            word.clone()
+        } else {
+            format!("'{}'", word.replace('\'', "'\\''"))
+        }
+    });
+    quoted.collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_copied_command_can_be_pasted_into_a_shell() {
+        let words = ["llama-server", "--alias", "it's here", ""].map(str::to_owned);
+        assert_eq!(
+            shell_line(&words),
+            r"llama-server --alias 'it'\''s here' ''"
+        );
+    }
+}

@@ -1,0 +1,181 @@
+//! Keys while something lies over the panes.
+
+use crossterm::event::{Event, KeyCode, KeyEvent, KeyModifiers};
+use tui_input::backend::crossterm::EventHandler as _;
+
+use super::super::effect::Effect;
+use super::super::keymap::{Action, ROWS, Row};
+use super::super::model::Model;
+use super::super::model::dialog::{Button, Dialog, Pick, Purpose};
+use super::super::model::notice::Kind;
+use super::{act, prompt, quit, tell};
+
+/// What a key does in any list.
+enum Step {
+    By(isize),
+    Accept,
+    Close,
+    Other,
+}
+
+pub(super) fn key(model: &mut Model, event: KeyEvent) -> Vec<Effect> {
+    let Some(mut dialog) = model.dialogs.pop() else {
+        return Vec::new();
+    };
+    match &mut dialog {
+        Dialog::Help { search, scroll } => match typed_step(event) {
+            Step::Close => return Vec::new(),
+            Step::By(step) => *scroll = scroll.saturating_add_signed(step),
+            Step::Accept => return Vec::new(),
+            Step::Other => {
+                search.handle_event(&Event::Key(event));
+                *scroll = 0;
+            }
+        },
+        Dialog::Palette { search, cursor } => match typed_step(event) {
+            Step::Close => return Vec::new(),
+            Step::By(step) => {
+                let last = matching(search.value()).len().saturating_sub(1);
+                *cursor = cursor.saturating_add_signed(step).min(last);
+            }
+            Step::Accept => {
+                let action = matching(search.value()).get(*cursor).map(|row| row.action);
+                return action.map_or_else(Vec::new, |action| act(model, action));
+            }
+            Step::Other => {
+                search.handle_event(&Event::Key(event));
+                *cursor = 0;
+            }
+        },
+        Dialog::Menu(menu) => match step(event) {
+            Step::Close => return Vec::new(),
+            Step::By(step) => {
+                let last = menu.choices.len().saturating_sub(1);
+                menu.cursor = menu.cursor.saturating_add_signed(step).min(last);
+            }
+            Step::Accept => {
+                let pick = menu
+                    .choices
+                    .get(menu.cursor)
+                    .map(|choice| choice.pick.clone());
+                return pick.map_or_else(Vec::new, |pick| picked(model, pick));
+            }
+            Step::Other => {
+                let typed = match event.code {
+                    KeyCode::Char(character) => character.to_string(),
+                    _ => String::new(),
+                };
+                let found = menu.choices.iter().find(|choice| choice.key == typed);
+                if let Some(pick) = found.map(|choice| choice.pick.clone()) {
+                    return picked(model, pick);
+                }
+                if typed == "q" {
+                    return Vec::new();
+                }
+            }
+        },
+        Dialog::Question(question) => {
+            let accepted = match (step(event), event.code) {
+                (Step::Close, _) | (_, KeyCode::Char('n' | 'q')) => return Vec::new(),
+                (Step::By(_), _)
+                | (_, KeyCode::Left | KeyCode::Right | KeyCode::Char('h' | 'l')) => {
+                    question.chosen = match question.chosen {
+                        Button::Cancel => Button::Yes,
+                        Button::Yes => Button::Cancel,
+                    };
+                    false
+                }
+                (Step::Accept, _) if question.chosen == Button::Cancel => return Vec::new(),
+                (Step::Accept, _) | (_, KeyCode::Char('y')) => true,
+                (Step::Other, _) => false,
+            };
+            if accepted {
+                model.table.marks.clear();
+                return std::mem::take(&mut question.effects);
+            }
+        }
+        Dialog::Quit(question) => match (step(event), event.code) {
+            (Step::Close, _) | (_, KeyCode::Char('q' | 'n')) => return Vec::new(),
+            (Step::By(step), _) => {
+                let last = question.choices.len().saturating_sub(1);
+                question.cursor = question.cursor.saturating_add_signed(step).min(last);
+            }
+            (Step::Accept, _) => {
+                let choice = question
+                    .choices
+                    .get(question.cursor)
+                    .and_then(|choice| choice.0);
+                let remember = question.remember;
+                return quit::chosen(model, choice, remember);
+            }
+            (Step::Other, KeyCode::Char(' ' | 'r')) => question.remember = !question.remember,
+            (Step::Other, KeyCode::Char(digit @ '1'..='9')) => {
+                let place = digit as usize - '1' as usize;
+                if let Some(choice) = question.choices.get(place) {
+                    let (choice, remember) = (choice.0, question.remember);
+                    return quit::chosen(model, choice, remember);
+                }
+            }
+            (Step::Other, _) => {}
+        },
+        Dialog::Text { scroll, .. } => match step(event) {
+            Step::Close | Step::Accept => return Vec::new(),
+            Step::By(step) => *scroll = scroll.saturating_add_signed(step),
+            Step::Other if event.code == KeyCode::Char('q') => return Vec::new(),
+            Step::Other => {}
+        },
+    }
+    model.dialogs.push(dialog);
+    Vec::new()
+}
+
+/// Carries a choice of a menu out.
+pub(super) fn picked(model: &mut Model, pick: Pick) -> Vec<Effect> {
+    match pick {
+        Pick::Action(action) => act(model, action),
+        Pick::Copy(text, what) => {
+            tell(model, Kind::Good, format!("{what} copied"));
+            vec![Effect::Copy(text)]
+        }
+        Pick::Template(place) => prompt::open(model, Purpose::NameInstance(place)),
+    }
+}
+
+/// Returns the rows of the key table that a search finds: by name and by meaning.
+pub(in crate::tui) fn matching(search: &str) -> Vec<&'static Row> {
+    let words: Vec<String> = search.split_whitespace().map(str::to_lowercase).collect();
+    ROWS.iter()
+        .filter(|row| row.action != Action::Palette)
+        .filter(|row| {
+            let text = format!("{} {} {}", row.name, row.help, row.context.title()).to_lowercase();
+            words.iter().all(|word| text.contains(word.as_str()))
+        })
+        .collect()
+}
+
+/// Lists understand arrows and vim's keys.
+fn step(event: KeyEvent) -> Step {
+    match event.code {
+        KeyCode::Char('j') => Step::By(1),
+        KeyCode::Char('k') => Step::By(-1),
+        KeyCode::Tab => Step::By(1),
+        KeyCode::BackTab => Step::By(-1),
+        _ => typed_step(event),
+    }
+}
+
+/// Where letters are typed, only other keys move.
+fn typed_step(event: KeyEvent) -> Step {
+    let control = event.modifiers.contains(KeyModifiers::CONTROL);
+    match event.code {
+        KeyCode::Up => Step::By(-1),
+        KeyCode::Down => Step::By(1),
+        KeyCode::PageUp => Step::By(-10),
+        KeyCode::PageDown => Step::By(10),
+        KeyCode::Char('p') if control => Step::By(-1),
+        KeyCode::Char('n') if control => Step::By(1),
+        KeyCode::Enter => Step::Accept,
+        KeyCode::Esc => Step::Close,
+        _ => Step::Other,
+    }
+}

@@ -1,0 +1,331 @@
+//! The only place where the model changes: a message in, effects out. No I/O, no clock, no wait.
+
+mod commands;
+mod data;
+mod dialogs;
+mod movement;
+mod pointer;
+mod prompt;
+mod quit;
+
+pub(in crate::tui) use self::dialogs::matching;
+
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use tui_input::Input;
+
+use super::effect::Effect;
+use super::keymap::{Action, Context};
+use super::layout::Class;
+use super::logview::{LogAction, LogEffect};
+use super::model::dialog::{Dialog, Purpose};
+use super::model::notice::Kind;
+use super::model::{Dirty, Model, Msg, Now, Pane};
+use super::remember;
+use super::theme::Look;
+
+/// Changes the model by one message.
+#[must_use]
+pub(super) fn update(model: &mut Model, msg: Msg, now: Now) -> Vec<Effect> {
+    model.now = now;
+    let mut effects = match msg {
+        Msg::Key(event) => key(model, event),
+        Msg::Paste(text) => prompt::paste(model, &text),
+        Msg::Act(action) => act(model, action),
+        Msg::Click(hit) => pointer::click(model, hit),
+        Msg::Wheel(pane, lines) => pointer::wheel(model, pane, lines),
+        Msg::Drag(split, column, row) => pointer::drag(model, split, column, row),
+        Msg::Resize(width, height) => {
+            model.size = (width, height);
+            model.soil(Dirty::Now);
+            Vec::new()
+        }
+        Msg::Background(ground) => {
+            model.ground = ground;
+            relook(model);
+            Vec::new()
+        }
+        Msg::Tick => {
+            data::tick(model);
+            Vec::new()
+        }
+        Msg::Picture(snapshot) => data::picture(model, snapshot),
+        Msg::Events(events) => data::events(model, events),
+        Msg::Supervisor(supervisor) => data::supervisor(model, supervisor),
+        Msg::Database(state) => {
+            model.database = state;
+            model.soil(Dirty::Soon);
+            Vec::new()
+        }
+        Msg::Answered {
+            command,
+            name,
+            refusal,
+        } => data::answered(model, command, &name, refusal),
+        Msg::Details(name, details) => data::details(model, name, *details),
+        Msg::Edited(name, report) => data::edited(model, &name, &report),
+        Msg::Created(result) => data::created(model, result),
+        Msg::Log(msg) => {
+            model.soil(Dirty::Soon);
+            log_effects(model.log.update(msg, now))
+        }
+        Msg::Notice(text) => tell(model, Kind::Info, text),
+        Msg::Failed(text) => tell(model, Kind::Bad, text),
+        Msg::Resumed => {
+            model.soil(Dirty::Now);
+            Vec::new()
+        }
+        Msg::HandedOver(trouble) => quit::handed_over(model, trouble),
+        Msg::Panicked(text) => data::panicked(model, &text),
+        Msg::Lost => vec![Effect::End(super::effect::Ending::Lost)],
+        Msg::Terminated => vec![Effect::End(super::effect::Ending::Leave)],
+    };
+    settle(model, &mut effects);
+    effects
+}
+
+fn tell(model: &mut Model, kind: Kind, text: String) -> Vec<Effect> {
+    model.notices.tell(kind, text, model.now.mono);
+    model.soil(Dirty::Now);
+    Vec::new()
+}
+
+fn log_effects(effects: Vec<LogEffect>) -> Vec<Effect> {
+    effects.into_iter().map(Effect::Log).collect()
+}
+
+fn relook(model: &mut Model) {
+    model.look = Look::new(model.theme, model.ground, model.depth, model.glyphs);
+    model.soil(Dirty::Now);
+}
+
+/// Brings the parts that follow from others up to date.
+fn settle(model: &mut Model, effects: &mut Vec<Effect>) {
+    if model.focus != Pane::Table && model.focus != Pane::Diagnostics {
+        model.second = model.focus;
+    }
+    let areas = model.areas();
+    let height = usize::from(areas.table.height.saturating_sub(3));
+    model.table.scroll(model.fleet.rows(), height);
+    let inner = |length: u16| length.saturating_sub(2);
+    effects.extend(log_effects(
+        model
+            .log
+            .resize(inner(areas.log.width), inner(areas.log.height)),
+    ));
+    let selected = model.table.cursor.clone();
+    effects.extend(log_effects(model.log.show(selected.clone())));
+    if let Some(name) = selected
+        && model.details_asked.is_none()
+        && !model.details.contains_key(&name)
+    {
+        model.details_asked = Some(name.clone());
+        effects.push(Effect::Details(name));
+    }
+}
+
+fn key(model: &mut Model, event: KeyEvent) -> Vec<Effect> {
+    model.soil(Dirty::Now);
+    // These three work whatever has the keys.
+    let control = event.modifiers.contains(KeyModifiers::CONTROL);
+    match (control, event.code) {
+        (true, KeyCode::Char('c')) => return quit::interrupt(model),
+        (true, KeyCode::Char('z')) => return vec![Effect::Suspend],
+        (true, KeyCode::Char('l')) => return vec![Effect::Redraw],
+        (_, _) => {}
+    }
+    if !model.dialogs.is_empty() {
+        return dialogs::key(model, event);
+    }
+    if model.prompt.is_some() {
+        return prompt::key(model, event);
+    }
+    if model.focus == Pane::Log && model.log.wants_text() {
+        return log_effects(model.log.text(event));
+    }
+    let context = Context::of(model.focus);
+    let mut action = model.keymap.action(context, event);
+    if action.is_none() && model.focus == Pane::Detail {
+        action = model.keymap.action(Context::Table, event);
+    }
+    action.map_or_else(Vec::new, |action| act(model, action))
+}
+
+/// Does what a key, a menu, the palette or a click asks for.
+fn act(model: &mut Model, action: Action) -> Vec<Effect> {
+    model.soil(Dirty::Now);
+    match action {
+        Action::Help => {
+            model.dialogs.push(Dialog::Help {
+                search: Input::default(),
+                scroll: 0,
+            });
+            Vec::new()
+        }
+        Action::Palette => {
+            model.dialogs.push(Dialog::Palette {
+                search: Input::default(),
+                cursor: 0,
+            });
+            Vec::new()
+        }
+        Action::NextPane => go_to_pane(model, neighbour(model, 1)),
+        Action::PreviousPane => go_to_pane(model, neighbour(model, -1)),
+        Action::Show(pane) => go_to_pane(model, pane),
+        Action::ShowLog => go_to_pane(model, Pane::Log),
+        Action::ShowDetail => go_to_pane(model, Pane::Detail),
+        Action::Refresh => {
+            model.details.clear();
+            vec![Effect::Refresh]
+        }
+        Action::Zoom => {
+            model.zoom = !model.zoom;
+            Vec::new()
+        }
+        Action::Grow => resize(model, 4),
+        Action::Shrink => resize(model, -4),
+        Action::Redraw => vec![Effect::Redraw],
+        Action::Mouse => {
+            model.mouse = !model.mouse;
+            let text = if model.mouse {
+                "the mouse works the dashboard"
+            } else {
+                "the mouse is the terminal's: select and copy as usual; m takes it back"
+            };
+            tell(model, Kind::Info, text.to_owned());
+            vec![Effect::Mouse(model.mouse)]
+        }
+        Action::Freeze => data::freeze(model),
+        Action::Theme => {
+            model.theme = model.theme.next();
+            relook(model);
+            let text = format!("theme {}", model.theme.as_str());
+            tell(model, Kind::Info, text);
+            remembered(model)
+        }
+        Action::Suspend => vec![Effect::Suspend],
+        Action::Back => back(model),
+        Action::Quit => quit::ask(model),
+        Action::Interrupt => quit::interrupt(model),
+        Action::Up => movement::step(model, -1),
+        Action::Down => movement::step(model, 1),
+        Action::PageUp => movement::page(model, -1, 1),
+        Action::PageDown => movement::page(model, 1, 1),
+        Action::HalfUp => movement::page(model, -1, 2),
+        Action::HalfDown => movement::page(model, 1, 2),
+        Action::Top => movement::end(model, LogAction::Top),
+        Action::Bottom => movement::end(model, LogAction::Bottom),
+        Action::ColumnLeft => {
+            model.table.first_column = model.table.first_column.saturating_sub(1);
+            Vec::new()
+        }
+        Action::ColumnRight => {
+            model.table.first_column = (model.table.first_column + 1).min(12);
+            Vec::new()
+        }
+        Action::Filter => {
+            let purpose = if model.focus == Pane::Events {
+                Purpose::FilterEvents
+            } else {
+                Purpose::FilterTable
+            };
+            prompt::open(model, purpose)
+        }
+        Action::SortNext => movement::sort(model, |sort| sort.step(true)),
+        Action::SortPrevious => movement::sort(model, |sort| sort.step(false)),
+        Action::SortInvert => movement::sort(model, |sort| sort.inverted()),
+        Action::Group => {
+            model.table.grouped = !model.table.grouped;
+            movement::arranged(model)
+        }
+        Action::HideStopped => {
+            model.table.hide_stopped = !model.table.hide_stopped;
+            movement::arranged(model)
+        }
+        Action::Mark => movement::mark(model),
+        Action::MarkAll => movement::mark_all(model),
+        Action::Menu => commands::menu(model),
+        Action::Start => commands::start(model),
+        Action::Stop => commands::confirm(model, super::effect::Command::Stop),
+        Action::Restart => commands::confirm(model, super::effect::Command::Restart),
+        Action::Kill => commands::confirm(model, super::effect::Command::Kill),
+        Action::Edit => commands::edit(model),
+        Action::New => commands::new_instance(model),
+        Action::Yank => commands::yank(model),
+        Action::EventsLevel => {
+            model.feed.next_level();
+            Vec::new()
+        }
+        Action::EventsSelected => {
+            model.feed.only = match model.feed.only {
+                Some(_) => None,
+                None => model.table.cursor.clone(),
+            };
+            model.feed.keep();
+            Vec::new()
+        }
+        Action::EventsJump => movement::jump(model),
+        Action::Log(LogAction::Open) => commands::page(model),
+        Action::Log(action) => log_effects(model.log.act(action, model.now)),
+    }
+}
+
+fn go_to_pane(model: &mut Model, pane: Pane) -> Vec<Effect> {
+    model.focus = pane;
+    if pane == Pane::Events {
+        model.feed.unseen = 0;
+        model.notices.alert = None;
+    }
+    Vec::new()
+}
+
+/// Returns the pane that Tab goes to; the diagnostics are only reached by their number.
+fn neighbour(model: &Model, step: isize) -> Pane {
+    const ROUND: [Pane; 4] = [Pane::Table, Pane::Events, Pane::Detail, Pane::Log];
+    let here = ROUND.iter().position(|pane| *pane == model.focus);
+    let count = ROUND.len() as isize;
+    let here = here.map_or(0, |place| place as isize + step);
+    ROUND[here.rem_euclid(count) as usize]
+}
+
+fn resize(model: &mut Model, step: i16) -> Vec<Effect> {
+    let grown = |value: u16, step: i16| value.saturating_add_signed(step).clamp(10, 80);
+    let class = model.class();
+    let splits = &mut model.splits;
+    match (model.focus, class) {
+        (Pane::Table, _) => splits.table = grown(splits.table, step),
+        (_, Class::Compact) => splits.table = grown(splits.table, -step),
+        (Pane::Events, _) => splits.events = grown(splits.events, step),
+        (Pane::Detail, _) => splits.events = grown(splits.events, -step),
+        (Pane::Log, _) => splits.middle = grown(splits.middle, -step),
+        (Pane::Diagnostics, _) => {}
+    }
+    remembered(model)
+}
+
+/// Closes, clears or goes back: the innermost thing first.
+fn back(model: &mut Model) -> Vec<Effect> {
+    if model.zoom {
+        model.zoom = false;
+    } else if model.focus == Pane::Events && !model.feed.filter.is_empty() {
+        model.feed.filter = Default::default();
+    } else if model.focus == Pane::Events && model.feed.only.is_some() {
+        model.feed.only = None;
+    } else if model.focus != Pane::Table {
+        model.focus = Pane::Table;
+    } else if !model.table.filter.is_empty() {
+        model.table.filter = Default::default();
+        model.table.arrange(&model.fleet);
+    } else if !model.table.marks.is_empty() {
+        model.table.marks.clear();
+    } else if !model.notices.toasts.is_empty() {
+        model.notices.toasts.clear();
+    } else {
+        model.notices.alert = None;
+    }
+    Vec::new()
+}
+
+/// Keeps what a person set, for the next visit.
+fn remembered(model: &Model) -> Vec<Effect> {
+    vec![Effect::Remember(remember::write(model))]
+}

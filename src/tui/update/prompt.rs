@@ -1,0 +1,102 @@
+//! The line at the bottom that is typed into: filters and names.
+
+use crossterm::event::{Event, KeyCode, KeyEvent};
+use tui_input::Input;
+use tui_input::backend::crossterm::EventHandler as _;
+
+use super::super::effect::Effect;
+use super::super::model::Model;
+use super::super::model::dialog::{Dialog, Prompt, Purpose};
+use super::super::model::filter::Filter;
+
+pub(super) fn open(model: &mut Model, purpose: Purpose) -> Vec<Effect> {
+    let before = match purpose {
+        Purpose::FilterTable => model.table.filter.text().to_owned(),
+        Purpose::FilterEvents => model.feed.filter.text().to_owned(),
+        Purpose::NameInstance(_) => String::new(),
+    };
+    model.prompt = Some(Prompt {
+        purpose,
+        input: Input::new(before.clone()),
+        before,
+    });
+    Vec::new()
+}
+
+pub(super) fn key(model: &mut Model, event: KeyEvent) -> Vec<Effect> {
+    let Some(prompt) = &mut model.prompt else {
+        return Vec::new();
+    };
+    match event.code {
+        KeyCode::Esc => {
+            let (purpose, before) = (prompt.purpose.clone(), prompt.before.clone());
+            model.prompt = None;
+            apply(model, &purpose, &before);
+        }
+        KeyCode::Enter => {
+            let (purpose, text) = (
+                prompt.purpose.clone(),
+                prompt.input.value().trim().to_owned(),
+            );
+            model.prompt = None;
+            if let Purpose::NameInstance(template) = purpose {
+                if text.is_empty() {
+                    return Vec::new();
+                }
+                return vec![Effect::Create {
+                    template,
+                    name: text,
+                }];
+            }
+        }
+        _ => {
+            prompt.input.handle_event(&Event::Key(event));
+            let (purpose, text) = (prompt.purpose.clone(), prompt.input.value().to_owned());
+            apply(model, &purpose, &text);
+        }
+    }
+    Vec::new()
+}
+
+/// Shows at once what is typed.
+fn apply(model: &mut Model, purpose: &Purpose, text: &str) {
+    match purpose {
+        Purpose::FilterTable => {
+            model.table.filter = Filter::parse(text);
+            model.table.arrange(&model.fleet);
+        }
+        Purpose::FilterEvents => {
+            model.feed.filter = Filter::parse(text);
+            model.feed.keep();
+        }
+        Purpose::NameInstance(_) => {}
+    }
+}
+
+/// Pasted text goes where keys would go; without a place for text it does nothing, whatever is in
+/// it.
+pub(super) fn paste(model: &mut Model, text: &str) -> Vec<Effect> {
+    let line: String = text
+        .chars()
+        .filter(|character| !character.is_control())
+        .collect();
+    let place = match (model.dialogs.last_mut(), &mut model.prompt) {
+        (Some(Dialog::Help { search, .. } | Dialog::Palette { search, .. }), _) => Some(search),
+        (Some(_), _) | (None, None) => None,
+        (None, Some(prompt)) => Some(&mut prompt.input),
+    };
+    let Some(input) = place else {
+        return Vec::new();
+    };
+    let mut joined = input.value().to_owned();
+    joined.push_str(&line);
+    *input = Input::new(joined.clone());
+    if let Some(prompt) = &model.prompt
+        && model.dialogs.is_empty()
+    {
+        let purpose = prompt.purpose.clone();
+        apply(model, &purpose, &joined);
+    }
+    model.soil(super::Dirty::Now);
+    Vec::new()
+}

@@ -1,0 +1,227 @@
+//! Everything known of the selected instance.
+
+use ratatui::layout::Rect;
+
+use super::super::format::{self, UNKNOWN};
+use super::super::model::fleet::Series;
+use super::super::model::{Hit, Model, Pane};
+use super::super::theme::Role;
+use super::pen::Pen;
+use super::{Hits, events, spark, state_text};
+use crate::domain::event::EventType;
+use crate::domain::fleet::InstanceRow;
+
+/// Columns for the name of a line.
+const LABEL: u16 = 8;
+
+/// Changes of health that are listed.
+const HISTORY: usize = 5;
+
+/// A line of the pane: its name, its text and what it means.
+struct Line {
+    label: &'static str,
+    text: String,
+    role: Role,
+}
+
+pub(super) fn draw(model: &Model, area: Rect, pen: &mut Pen<'_>, hits: &mut Hits) {
+    if area.is_empty() {
+        return;
+    }
+    let selected = model.selected();
+    let title = selected.map_or_else(|| "Detail".to_owned(), |row| row.name.to_string());
+    let right = selected.map_or_else(String::new, |row| row.tags.join(" "));
+    let inner = pen.pane(model, area, Pane::Detail, &title, &right);
+    hits.add(area, Hit::Pane(Pane::Detail));
+    let Some(row) = selected else {
+        pen.cut(
+            inner.x + 1,
+            inner.y,
+            inner.width.saturating_sub(1),
+            "no instance is selected",
+            Role::Dim,
+        );
+        return;
+    };
+    let text_width = usize::from(inner.width.saturating_sub(LABEL)).max(1);
+    let lines = lines(model, row, text_width);
+    let mut shown: Vec<(&str, String, Role)> = Vec::new();
+    for line in &lines {
+        let mut label = line.label;
+        // In the small pane each line is cut; with room it is told whole.
+        let texts = if inner.height >= 14 {
+            format::wrap(&line.text, text_width)
+        } else {
+            vec![format::cut(&line.text, text_width)]
+        };
+        for text in texts {
+            shown.push((label, text, line.role));
+            label = "";
+        }
+    }
+    let height = usize::from(inner.height);
+    let skip = if model.focus == Pane::Detail {
+        model.detail_scroll.min(shown.len().saturating_sub(height))
+    } else {
+        0
+    };
+    for (y, (label, text, role)) in (inner.y..inner.bottom()).zip(shown.into_iter().skip(skip)) {
+        pen.text(inner.x, y, LABEL, label, Role::Dim);
+        pen.text(inner.x + LABEL, y, text_width as u16, &text, role);
+    }
+}
+
+fn lines(model: &Model, row: &InstanceRow, width: usize) -> Vec<Line> {
+    let mut lines = Vec::new();
+    let mut add =
+        |label: &'static str, text: String, role: Role| lines.push(Line { label, text, role });
+    let details = model.details.get(&row.name);
+    let (role, state) = state_text(row, model.now, &model.look);
+    add("state", format!("{state}, wanted {}", row.desired), role);
+    // What a person must know comes first.
+    if let Some(autopsy) = &row.autopsy {
+        add("why", autopsy.summary.clone(), Role::Bad);
+        if let Some(remedy) = &autopsy.remedy {
+            add("do", remedy.clone(), Role::Strong);
+        }
+        if let Some(evidence) = &autopsy.evidence {
+            add("it said", evidence.clone(), Role::Dim);
+        }
+    } else if let Some(reason) = &row.reason {
+        add("why", reason.clone(), Role::Busy);
+    }
+    if let Some(url) = row.url() {
+        add("url", url, Role::Accent);
+    }
+    rates(model, row, width, &mut add);
+    if row.drift {
+        let restart = model.keymap.first(super::super::keymap::Action::Restart);
+        add(
+            "drift",
+            format!("the file differs from what runs; {restart} restarts with it"),
+            Role::Busy,
+        );
+    }
+    if let Some(details) = details {
+        for change in &details.changes {
+            add(
+                "",
+                format!("{}: {} → {}", change.field, change.was, change.now),
+                Role::Text,
+            );
+        }
+        for finding in &details.findings {
+            add("config", finding.clone(), Role::Busy);
+        }
+        let path = |path: &std::path::PathBuf| path.display().to_string();
+        if let Some(model_path) = &details.model_path {
+            add("model", path(model_path), Role::Text);
+        }
+        if !details.command.is_empty() {
+            add("command", details.command.join(" "), Role::Text);
+        }
+        if let Some(config) = &details.config {
+            add("config", path(config), Role::Dim);
+        }
+        for log in &details.logs {
+            add("log", path(log), Role::Dim);
+        }
+    }
+    let run = row
+        .run
+        .as_ref()
+        .map_or_else(|| UNKNOWN.to_owned(), ToString::to_string);
+    let pid = row
+        .pid
+        .map_or_else(|| UNKNOWN.to_owned(), |pid| pid.to_string());
+    add(
+        "run",
+        format!("{run}, pid {pid}, {} restarts", row.restarts),
+        Role::Dim,
+    );
+    if let Some(exit) = row.exit {
+        add("before", format!("the run before {exit}"), Role::Dim);
+    }
+    let changes = model.feed.events.iter().rev().filter(|event| {
+        event.kind == EventType::HealthChanged && event.instance.as_ref() == Some(&row.name)
+    });
+    for (place, event) in changes.take(HISTORY).enumerate() {
+        let label = if place == 0 { "health" } else { "" };
+        add(
+            label,
+            format!("{} {}", events::clock(model, event.at), event.message),
+            Role::Dim,
+        );
+    }
+    lines
+}
+
+/// The measured lines, each with its minute.
+fn rates(
+    model: &Model,
+    row: &InstanceRow,
+    width: usize,
+    add: &mut impl FnMut(&'static str, String, Role),
+) {
+    let history = model.fleet.history(&row.name);
+    let graph = |series: Option<&Series>, full: Option<f32>, text: &str| {
+        let room = width.saturating_sub(format::width(text) + 1).min(40);
+        let values = series
+            .map(|series| series.buckets(room, model.now.wall))
+            .unwrap_or_default();
+        format!("{} {text}", spark::line(&values, full, &model.look))
+    };
+    let readings = &row.readings;
+    if let Some(rate) = readings.tokens_per_second {
+        let peak = history.map_or(rate, |history| history.peak);
+        let text = format!("{} max {}", format::rate(rate), format::rate(peak));
+        add(
+            "tok/s",
+            graph(history.map(|history| &history.tokens), None, &text),
+            Role::Measure,
+        );
+    }
+    if let Some(rate) = readings.prompt_tokens_per_second.filter(|rate| *rate > 0.0) {
+        add(
+            "prompt",
+            format!("{} tok/s", format::rate(rate)),
+            Role::Measure,
+        );
+    }
+    if readings.cpu_percent.is_some() || readings.rss_bytes.is_some() {
+        let cpu = readings
+            .cpu_percent
+            .map_or_else(|| UNKNOWN.to_owned(), format::percent);
+        let rss = readings
+            .rss_bytes
+            .map_or_else(|| UNKNOWN.to_owned(), format::bytes);
+        add(
+            "CPU",
+            graph(
+                history.map(|history| &history.cpu),
+                None,
+                &format!("{cpu}  RSS {rss}"),
+            ),
+            Role::Measure,
+        );
+    }
+    if let Some(vram) = readings.vram_bytes {
+        let device = model
+            .fleet
+            .snapshot
+            .host
+            .devices
+            .iter()
+            .find(|device| device.label == row.device);
+        let text = match device.and_then(|device| device.memory_total) {
+            Some(total) => {
+                let share = vram as f32 / total.max(1) as f32;
+                let note = format!("{}/{}", format::bytes(vram), format::bytes(total));
+                let room = width.saturating_sub(format::width(&note) + 1).min(40);
+                format!("{} {note}", spark::bar(share, room, &model.look))
+            }
+            None => format::bytes(vram),
+        };
+        add("VRAM", text, Role::Measure);
+    }
+}
