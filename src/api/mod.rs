@@ -1,6 +1,7 @@
 //! Wire types, routes' contract and the typed client.
 
 pub mod client;
+mod client_diagnosis;
 mod client_logs;
 pub mod error;
 pub mod socket;

@@ -6,6 +6,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::args::{DownArgs, Patience, Selection, UpArgs};
 use super::exit::{CliError, Exit};
+use super::fit;
 use super::logs;
 use super::output::Output;
 use super::select;
@@ -130,10 +131,14 @@ async fn run(
     patience: Patience,
     output: &Output,
 ) -> Result<Exit, CliError> {
-    let names = select::all(&load::load(home), selection)?;
+    let set = load::load(home);
+    let names = select::all(&set, selection)?;
     if names.is_empty() {
         output.say("there are no instances in this home");
         return Ok(Exit::Success);
+    }
+    if !matches!(verb, Verb::Down(_)) {
+        fit::warn(home, &set, &names, output).await;
     }
     let mut session = session::act_on(home, &names).await?;
     let owned = session.owned.is_some();
@@ -410,6 +415,7 @@ async fn attached_up(home: &Home, args: &UpArgs, output: &Output) -> Result<Exit
             "--no-detach takes exactly one instance",
         ));
     };
+    fit::warn(home, &set, &names, output).await;
     let session = session::act_on(home, &names).await?;
     let result = follow_until_end(home, &session, name, output).await;
     session.end().await;

@@ -90,6 +90,27 @@ pub(super) enum Command {
         after_help = "Examples:\n  llama-orch describe chat\n  llama-orch describe chat --json"
     )]
     Describe(DescribeArgs),
+    /// Show the machine's memory and GPUs, and what each build computes on
+    #[command(
+        after_help = "A build is asked once with --list-devices; the answer is kept.\n\nExamples:\n  llama-orch devices\n  llama-orch devices --json --refresh"
+    )]
+    Devices {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+        /// Ask every build again
+        #[arg(long)]
+        refresh: bool,
+    },
+    /// Look for what is wrong with the installation, and say what to do
+    #[command(
+        after_help = "Exit codes: 0 nothing is broken (there may be warnings), 1 something is.\n\nExamples:\n  llama-orch doctor\n  llama-orch doctor --json"
+    )]
+    Doctor {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Control the background supervisor
     #[command(subcommand)]
     Daemon(DaemonCommand),

@@ -7,7 +7,10 @@ mod config;
 mod daemon;
 mod dashboard;
 mod describe;
+mod devices;
+mod doctor;
 pub mod exit;
+mod fit;
 pub mod help;
 mod init;
 mod install;
@@ -32,6 +35,7 @@ use exit::{CliError, Exit};
 use output::{ColorChoice, Output};
 
 use crate::config::home::{self, Home};
+use crate::probes::devices::Asking;
 
 /// Runs the program; returns its exit code.
 #[must_use]
@@ -120,6 +124,14 @@ async fn dispatch(cli: &Cli, home: &Home, output: &Output) -> Result<Exit, CliEr
         Some(Command::Restart(args)) => act::restart(home, args, output).await,
         Some(Command::Logs(args)) => logs::run(home, args, output).await,
         Some(Command::Describe(args)) => describe::run(home, &args.name, args.json, output).await,
+        Some(Command::Devices { json, refresh }) => {
+            let asking = match refresh {
+                true => Asking::Anew,
+                false => Asking::Once,
+            };
+            devices::run(home, *json, asking, output)
+        }
+        Some(Command::Doctor { json }) => doctor::run(home, *json, output).await,
         Some(Command::Daemon(command)) => daemon::run(home, command.clone(), output).await,
         Some(Command::Orphans(args)) => orphans::run(home, args, output),
         Some(Command::Init(args)) => init::run(home, args, output),

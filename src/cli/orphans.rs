@@ -1,7 +1,5 @@
 //! `orphans`: processes of ours that nobody owns, with proof.
 
-use std::collections::BTreeSet;
-use std::path::Path;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -16,9 +14,6 @@ use crate::process::runfiles::{self, RunFile, RunPaths, SpecFile};
 
 /// Between asking an orphan to end and killing it.
 const GRACE: Duration = Duration::from_secs(10);
-
-/// A shim that has not reported within this is given up by its owner.
-const START_TIME: Duration = Duration::from_secs(10);
 
 /// One orphan on stdout.
 #[derive(Debug, Serialize)]
@@ -37,7 +32,7 @@ struct OrphanBody {
 ///
 /// Returns an error when processes cannot be listed, or the pid is no orphan.
 pub(super) fn run(home: &Home, args: &OrphansArgs, output: &Output) -> Result<Exit, CliError> {
-    let claimed = claimed_tokens(home);
+    let claimed = orphans::claimed(&home.all_runs_dir());
     let scan = orphans::scan(|token| claimed.contains(token))?;
     // Runs of other homes are looked after there.
     let ours: Vec<&Orphan> = scan
@@ -83,37 +78,6 @@ pub(super) fn run(home: &Home, args: &OrphansArgs, output: &Output) -> Result<Ex
         ));
     }
     Ok(Exit::Success)
-}
-
-/// The tokens of all runs that an instance of this home accounts for.
-fn claimed_tokens(home: &Home) -> BTreeSet<String> {
-    let Ok(entries) = std::fs::read_dir(home.all_runs_dir()) else {
-        return BTreeSet::new();
-    };
-    entries
-        .filter_map(Result::ok)
-        .filter_map(|entry| {
-            let paths = RunPaths::new(entry.path());
-            let spec: SpecFile = runfiles::read(&paths.spec()).ok()??;
-            let Some(run) = runfiles::read::<RunFile>(&paths.run()).ok()? else {
-                // Its shim is about to write what it started.
-                return is_young(&paths.spec()).then_some(spec.token);
-            };
-            // What outlives a recorded end is nobody's any more.
-            let is_over = runfiles::read::<runfiles::ExitFile>(&paths.exit())
-                .ok()
-                .flatten()
-                .is_some_and(|exit| exit.run_id == run.run_id);
-            (run.run_id == spec.run_id && !is_over).then_some(run.token)
-        })
-        .collect()
-}
-
-/// Returns whether a start that wrote this file may still be under way. A clock that was set back
-/// cannot tell, and then a process is rather not called an orphan.
-fn is_young(spec: &Path) -> bool {
-    let written = std::fs::metadata(spec).and_then(|data| data.modified());
-    written.is_ok_and(|at| at.elapsed().is_ok_and(|age| age < START_TIME) || at.elapsed().is_err())
 }
 
 fn find<'a>(ours: &[&'a Orphan], pid: i32) -> Result<&'a Orphan, CliError> {

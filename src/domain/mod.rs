@@ -1,6 +1,7 @@
 //! Plain values and pure decisions: no I/O, no clock, no async.
 
 pub mod autopsy;
+pub mod checkup;
 pub mod device;
 pub mod event;
 pub mod exit;

@@ -108,6 +108,15 @@ impl ShimProgram {
         Ok(Self::ourselves())
     }
 
+    /// Returns whether shims cost as little as they can.
+    #[must_use]
+    pub fn is_small(&self) -> bool {
+        match self.role {
+            Role::Shim | Role::Sibling => true,
+            Role::Ourselves => false,
+        }
+    }
+
     /// The running program, also when its file has been replaced or deleted since.
     fn ourselves() -> Self {
         Self {

@@ -1,16 +1,21 @@
 //! Processes that carry a token of ours and that no instance claims.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::os::fd::AsFd as _;
+use std::path::Path;
 use std::time::Duration;
 
 use rustix::process::{Signal, WaitId, WaitIdOptions, waitid};
 
 use super::argv;
 use super::os;
-use super::runfiles::{RUN_VARIABLE, TOKEN_VARIABLE};
+use super::runfiles::{self, RUN_VARIABLE, RunFile, RunPaths, SpecFile, TOKEN_VARIABLE};
 use crate::domain::run::{ProcessId, StopMode};
+
+/// A shim that has not reported within this is given up by its owner.
+const START_TIME: Duration = Duration::from_secs(10);
 
 /// A process of ours that nobody owns.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,6 +60,39 @@ pub fn scan(is_claimed: impl Fn(&str) -> bool) -> io::Result<Scan> {
     }
     scan.orphans.sort_by_key(|orphan| orphan.process.pid);
     Ok(scan)
+}
+
+/// Returns the tokens of all runs that an instance of a home accounts for; `runs` is the folder with
+/// a folder per instance.
+#[must_use]
+pub fn claimed(runs: &Path) -> BTreeSet<String> {
+    let Ok(entries) = fs::read_dir(runs) else {
+        return BTreeSet::new();
+    };
+    entries
+        .filter_map(Result::ok)
+        .filter_map(|entry| {
+            let paths = RunPaths::new(entry.path());
+            let spec: SpecFile = runfiles::read(&paths.spec()).ok()??;
+            let Some(run) = runfiles::read::<RunFile>(&paths.run()).ok()? else {
+                // Its shim is about to write what it started.
+                return is_young(&paths.spec()).then_some(spec.token);
+            };
+            // What outlives a recorded end is nobody's any more.
+            let is_over = runfiles::read::<runfiles::ExitFile>(&paths.exit())
+                .ok()
+                .flatten()
+                .is_some_and(|exit| exit.run_id == run.run_id);
+            (run.run_id == spec.run_id && !is_over).then_some(run.token)
+        })
+        .collect()
+}
+
+/// Returns whether a start that wrote this file may still be under way. A clock that was set back
+/// cannot tell, and then a process is rather not called an orphan.
+fn is_young(spec: &Path) -> bool {
+    let written = fs::metadata(spec).and_then(|data| data.modified());
+    written.is_ok_and(|at| at.elapsed().is_ok_and(|age| age < START_TIME) || at.elapsed().is_err())
 }
 
 /// All pids but ours: an agent that a server started may well run this program, token and all.

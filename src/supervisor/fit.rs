@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::config::home::Home;
+use crate::config::settings::Settings;
 use crate::domain::device::ListedDevice;
 use crate::domain::gguf::{Endian, ModelHeader};
 use crate::domain::instance::{Backend, Binary, InstanceSpec};
@@ -14,6 +15,7 @@ use crate::domain::memory::flags::{Devices, Flags};
 use crate::domain::readings::HostReadings;
 use crate::probes::devices::{self, Asking};
 use crate::probes::gguf;
+use crate::probes::host::Host;
 use crate::process::argv::{self, FitFlag};
 use crate::process::program;
 
@@ -57,6 +59,30 @@ pub fn of(spec: &InstanceSpec, around: Surroundings<'_>) -> Fit {
     match read(spec, &flags, around) {
         Ok(files) => with_files(spec, &flags, &env, &files, around),
         Err(reason) => Fit::unknown(reason.0),
+    }
+}
+
+/// Returns why a start is refused: the home's settings say that what will not fit is not started.
+#[must_use]
+pub fn refusal(home: &Home, spec: &InstanceSpec) -> Option<String> {
+    if !Settings::load(home).memory_refuse {
+        return None;
+    }
+    let around = Surroundings {
+        home,
+        host: &Host::find().look(),
+        asking: Asking::Once,
+        holding: Holding::Nothing,
+    };
+    let fit = of(spec, around);
+    match fit.verdict {
+        Verdict::WillNotFit => Some(format!(
+            "it will not fit into memory: {}; {}, or allow it: [memory] refuse = false in {}",
+            fit.summary,
+            fit.remedy.as_deref().unwrap_or("make room"),
+            home.settings_file().display()
+        )),
+        Verdict::Fits | Verdict::Tight | Verdict::Unknown => None,
     }
 }
 

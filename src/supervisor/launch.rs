@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use super::actor::UNPROBED;
 use super::configs;
 use super::decision::PortTable;
+use super::fit;
 use super::state::Up;
 use crate::config::home::Home;
 use crate::domain::instance::{Binary, InstanceName, InstanceSpec, Port};
@@ -64,6 +65,12 @@ pub fn launch(
         && !model.is_file()
     {
         let message = format!("the model file is missing: {}", model.display());
+        return Err(LaunchFailed {
+            failure: Failure::InvalidConfig,
+            message,
+        });
+    }
+    if let Some(message) = fit::refusal(&launcher.home, spec) {
         return Err(LaunchFailed {
             failure: Failure::InvalidConfig,
             message,

@@ -3,6 +3,7 @@
 //! [`policy`] decides, [`actor`] carries out, [`handle`] is what everybody else holds.
 
 pub mod actor;
+pub mod builds;
 mod clock;
 pub mod configs;
 pub mod decision;

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::{HostBody, rfc3339};
 use crate::domain::device::ListedDevice;
 use crate::domain::memory::estimate::Need;
 use crate::domain::memory::fit::{Fit, PlaceFit, Room, Verdict};
@@ -36,6 +37,14 @@ pub struct PlaceBody {
     pub other_bytes: u64,
     pub free_bytes: Option<u64>,
     pub total_bytes: Option<u64>,
+}
+
+/// `GET /devices`; also what `devices --json` prints.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DevicesBody {
+    /// The drivers' readings.
+    pub host: HostBody,
+    pub builds: Vec<BuildDevicesBody>,
 }
 
 /// What one build lists.
@@ -128,6 +137,25 @@ impl PlaceBody {
             },
             verdict: Verdict::parse(&self.verdict)?,
         })
+    }
+}
+
+impl BuildDevicesBody {
+    /// Converts what a build said, with the unix seconds of when it was asked.
+    #[must_use]
+    pub fn new(
+        binary: String,
+        instances: Vec<String>,
+        list: Option<(f64, &[ListedDevice])>,
+    ) -> Self {
+        Self {
+            binary,
+            instances,
+            asked_at: list.map(|(at, _)| rfc3339(at)),
+            devices: list
+                .map(|(_, devices)| devices.iter().map(ListedDeviceBody::from).collect())
+                .unwrap_or_default(),
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! The shapes of requests and answers. All are additive: unknown keys are ignored.
 
+mod checkup;
 mod events;
 mod fit;
 pub mod logs;
@@ -8,8 +9,9 @@ mod readings;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+pub use self::checkup::{CheckupBody, FoundBody};
 pub use self::events::{EventBody, EventsBody, EventsQuery};
-pub use self::fit::{BuildDevicesBody, FitBody, ListedDeviceBody, PlaceBody};
+pub use self::fit::{BuildDevicesBody, DevicesBody, FitBody, ListedDeviceBody, PlaceBody};
 pub use self::readings::{AutopsyBody, DeviceBody, HostBody, ReadingsBody};
 use crate::domain::exit::ExitStatus;
 use crate::domain::fleet::{FleetSnapshot, InstanceRow};

@@ -1,5 +1,6 @@
 //! The owner's routes: each handler only parses, asks the supervisor and converts.
 
+mod diagnosis;
 mod events;
 mod refresh;
 
@@ -27,6 +28,7 @@ use crate::domain::lifecycle::Status;
 use crate::domain::run::StopMode;
 use crate::supervisor::decision::{Action, Command, Denied};
 use crate::supervisor::handle::{Answer, CommandError, Handle};
+pub use diagnosis::build_body;
 
 /// At most ten pictures a second for one waiting client.
 const PICTURE_SPACING: Duration = Duration::from_millis(100);
@@ -67,6 +69,7 @@ pub fn router(owner: Owner) -> Router {
         .route("/owner/stop", post(stop_owner))
         .route("/owner/autostart", post(autostart))
         .merge(http_logs::routes())
+        .merge(diagnosis::routes())
         .fallback(no_such_route)
         .layer(middleware::from_fn(versioned))
         .with_state(owner)

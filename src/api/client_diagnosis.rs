@@ -1,0 +1,39 @@
+//! Questions about memory, devices and the installation to the owner.
+
+use std::time::Duration;
+
+use super::client::{Client, ClientError};
+use super::wire::{CheckupBody, DevicesBody, FitBody};
+use crate::domain::instance::InstanceName;
+
+/// A build that is asked for its devices for the first time may take some seconds.
+const LOOK_TIME: Duration = Duration::from_secs(30);
+
+impl Client {
+    /// `GET /instances/{name}/fit`: whether it will fit into memory, as its files are now.
+    ///
+    /// # Errors
+    ///
+    /// Returns the owner's refusal, or why there is no answer.
+    pub async fn fit(&self, name: &InstanceName) -> Result<FitBody, ClientError> {
+        self.get(&format!("/instances/{name}/fit"), LOOK_TIME).await
+    }
+
+    /// `GET /devices`: what the machine has, and what each build can compute on.
+    ///
+    /// # Errors
+    ///
+    /// Returns why there is no answer.
+    pub async fn devices(&self) -> Result<DevicesBody, ClientError> {
+        self.get("/devices", LOOK_TIME).await
+    }
+
+    /// `GET /doctor`: what is wrong with the installation, and what to do about it.
+    ///
+    /// # Errors
+    ///
+    /// Returns why there is no answer.
+    pub async fn doctor(&self) -> Result<CheckupBody, ClientError> {
+        self.get("/doctor", LOOK_TIME).await
+    }
+}

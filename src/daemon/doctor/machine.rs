@@ -1,0 +1,161 @@
+//! The environment of servers, the clock and the GPUs.
+
+use std::fs;
+use std::path::Path;
+use std::time::UNIX_EPOCH;
+
+use rustix::fs::{Access, access};
+
+use super::Case;
+use crate::domain::checkup::{Area, Found, Grade};
+use crate::domain::instance::Backend;
+use crate::process::ambient;
+
+/// No clock that is right shows an earlier time: 1 January 2026.
+const EARLIEST: f64 = 1_767_225_600.0;
+
+/// Clocks of file systems and of this machine differ by less.
+const CLOCK_SLACK: f64 = 120.0;
+
+pub(super) fn look(case: &Case<'_>, found: &mut Vec<Found>) {
+    environment(found);
+    clock(case, found);
+    devices(case, found);
+}
+
+fn environment(found: &mut Vec<Found>) {
+    let files = ambient::files(|name| std::env::var(name).ok());
+    let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    let variables = ambient::flag_variables(names);
+    if files.is_empty() && variables.is_empty() {
+        let text = "nothing but the command line reaches a server";
+        found.push(Found::new(Area::Environment, Grade::Good, text));
+    }
+    for file in files {
+        let path = file.path.display();
+        let one = match file.unreadable {
+            Some(error) => Found::new(
+                Area::Environment,
+                Grade::Warning,
+                format!("{path} cannot be read here, and llama-server reads it: {error}"),
+            ),
+            None if file.keys.is_empty() => Found::new(
+                Area::Environment,
+                Grade::Note,
+                format!("{path} sets nothing"),
+            ),
+            None => Found::new(
+                Area::Environment,
+                Grade::Warning,
+                format!(
+                    "every llama-server reads {path}, which sets {}",
+                    file.keys.join(", ")
+                ),
+            ),
+        };
+        found.push(one.remedy(format!(
+            "move what an instance needs into its args, and the file away: mv {path} {path}.old"
+        )));
+    }
+    if !variables.is_empty() {
+        let text = format!(
+            "{} are taken out of every server's environment",
+            variables.join(", ")
+        );
+        let remedy = "put what an instance needs into its [env] or args";
+        found.push(Found::new(Area::Environment, Grade::Note, text).remedy(remedy));
+    }
+}
+
+fn clock(case: &Case<'_>, found: &mut Vec<Found>) {
+    let now = case.patient.now;
+    if now < EARLIEST {
+        let text = "the clock shows a time before this program was written";
+        found.push(
+            Found::new(Area::Clock, Grade::Error, text).remedy("set it: timedatectl set-ntp true"),
+        );
+        return;
+    }
+    let newest = newest_change(&case.state_dir);
+    found.push(match newest {
+        Some(newest) if newest > now + CLOCK_SLACK => {
+            let text = format!(
+                "the clock was {} s ahead when {} was last written",
+                (newest - now).round(),
+                case.state_dir.display()
+            );
+            Found::new(Area::Clock, Grade::Warning, text)
+                .remedy("times shown may be wrong; restarts and delays do not follow this clock")
+        }
+        Some(_) | None => Found::new(Area::Clock, Grade::Good, "plausible"),
+    });
+}
+
+fn newest_change(folder: &Path) -> Option<f64> {
+    fs::read_dir(folder)
+        .ok()?
+        .filter_map(Result::ok)
+        .filter_map(|entry| entry.metadata().ok()?.modified().ok())
+        .filter_map(|time| time.duration_since(UNIX_EPOCH).ok())
+        .map(|age| age.as_secs_f64())
+        .max_by(f64::total_cmp)
+}
+
+fn devices(case: &Case<'_>, found: &mut Vec<Found>) {
+    let readings = &case.patient.host.devices;
+    for reading in readings {
+        let text = format!("{}: {}", reading.label, reading.name);
+        found.push(Found::new(Area::Devices, Grade::Good, text));
+    }
+    let uses_gpu: Vec<&str> = case
+        .specs()
+        .filter(|spec| spec.gpu.backend != Backend::Cpu)
+        .map(|spec| spec.name.as_str())
+        .collect();
+    let has_nvidia = Path::new("/proc/driver/nvidia").exists();
+    if has_nvidia && !cfg!(feature = "nvml") {
+        let text = "this build does not read NVIDIA GPUs: their memory stays unknown";
+        let remedy = "cargo install --path . --features nvml";
+        found.push(Found::new(Area::Devices, Grade::Note, text).remedy(remedy));
+    }
+    for node in render_nodes() {
+        if access(&node, Access::READ_OK | Access::WRITE_OK).is_err() && !uses_gpu.is_empty() {
+            let text = format!("{} may not be opened by this user", node.display());
+            found.push(
+                Found::new(Area::Devices, Grade::Warning, text).remedy(
+                    "join its group: sudo usermod -aG render,video $USER, then log in anew",
+                ),
+            );
+        }
+    }
+    if readings.is_empty() && !has_nvidia {
+        let grade = match uses_gpu.is_empty() {
+            true => Grade::Good,
+            false => Grade::Warning,
+        };
+        let text = match uses_gpu.is_empty() {
+            true => "no GPU, and none is asked for".to_owned(),
+            false => format!("no GPU can be read, and {} want one", uses_gpu.join(", ")),
+        };
+        let one = Found::new(Area::Devices, grade, text);
+        found.push(match grade {
+            Grade::Good => one,
+            _ => one.remedy("llama-orch devices shows what each build sees"),
+        });
+    }
+}
+
+fn render_nodes() -> Vec<std::path::PathBuf> {
+    let mut nodes: Vec<_> = fs::read_dir("/dev/dri")
+        .into_iter()
+        .flatten()
+        .filter_map(Result::ok)
+        .map(|entry| entry.path())
+        .filter(|path| {
+            path.file_name()
+                .is_some_and(|name| name.to_string_lossy().starts_with("renderD"))
+        })
+        .collect();
+    nodes.sort();
+    nodes
+}

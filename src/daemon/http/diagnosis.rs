@@ -1,0 +1,128 @@
+//! Whether an instance fits, what each build computes on, and what is wrong with the installation.
+
+use axum::Json;
+use axum::Router;
+use axum::extract::{Path, State};
+use axum::routing::get;
+
+use super::{Answered, Failure, Owner, known_name};
+use crate::api::error::{ErrorBody, ErrorCode};
+use crate::api::wire::{BuildDevicesBody, CheckupBody, DevicesBody, FitBody, HostBody};
+use crate::config::home::{Home, HomeOrigin};
+use crate::config::load;
+use crate::daemon::doctor::{self, OwnerSeen, Patient};
+use crate::domain::readings::HostReadings;
+use crate::probes::devices::Asking;
+use crate::probes::host::Host;
+use crate::supervisor::builds;
+use crate::supervisor::fit::{self, Holding, Surroundings};
+
+pub(super) fn routes() -> Router<Owner> {
+    Router::new()
+        .route("/instances/{name}/fit", get(fit_of))
+        .route("/devices", get(devices))
+        .route("/doctor", get(examine))
+}
+
+async fn fit_of(State(owner): State<Owner>, Path(name): Path<String>) -> Answered<Json<FitBody>> {
+    let name = known_name(&owner, &name)?;
+    let runs = owner
+        .handle
+        .snapshot()
+        .rows
+        .iter()
+        .any(|row| row.name == name && row.pid.is_some());
+    let host = readings(&owner);
+    blocking(owner, move |home, _| {
+        let host = host.unwrap_or_else(|| Host::find().look());
+        let set = load::load(home);
+        let spec = set
+            .rows
+            .iter()
+            .filter_map(|row| row.as_ref().ok())
+            .map(|loaded| &loaded.spec)
+            .find(|spec| spec.name == name)
+            .ok_or_else(|| {
+                let message = format!("the configuration of {name} cannot be used");
+                let body = ErrorBody::new(ErrorCode::Invalid, message);
+                Failure(body.with_hint("llama-orch config validate"))
+            })?;
+        let around = Surroundings {
+            home,
+            host: &host,
+            asking: Asking::Once,
+            holding: if runs {
+                Holding::Everything
+            } else {
+                Holding::Nothing
+            },
+        };
+        Ok(Json(FitBody::from(&fit::of(spec, around))))
+    })
+    .await
+}
+
+async fn devices(State(owner): State<Owner>) -> Answered<Json<DevicesBody>> {
+    let host = readings(&owner);
+    blocking(owner, move |home, _| {
+        let host = host.unwrap_or_else(|| Host::find().look());
+        let builds = builds::of(home, &load::load(home), Asking::Once);
+        Ok(Json(DevicesBody {
+            host: HostBody::from(&host),
+            builds: builds.iter().map(build_body).collect(),
+        }))
+    })
+    .await
+}
+
+/// Converts what a build lists.
+#[must_use]
+pub fn build_body(build: &builds::Build) -> BuildDevicesBody {
+    let list = build.list.as_ref();
+    BuildDevicesBody::new(
+        build.program.display().to_string(),
+        build.instances.iter().map(ToString::to_string).collect(),
+        list.map(|list| (list.asked_at, list.devices.as_slice())),
+    )
+}
+
+async fn examine(State(owner): State<Owner>) -> Answered<Json<CheckupBody>> {
+    let host = readings(&owner);
+    blocking(owner, move |home, owner| {
+        let host = host.unwrap_or_else(|| Host::find().look());
+        let found = doctor::examine(&Patient {
+            home,
+            host: &host,
+            owner: OwnerSeen::Answers {
+                pid: std::process::id(),
+                database: owner.handle.database(),
+            },
+            now: owner.now(),
+        });
+        Ok(Json(CheckupBody::of(&found)))
+    })
+    .await
+}
+
+/// Returns the readings that the supervisor has taken already.
+fn readings(owner: &Owner) -> Option<HostReadings> {
+    let host = &owner.handle.snapshot().host;
+    host.memory_total.is_some().then(|| host.clone())
+}
+
+/// Looks at files and programs off the thread that everything else runs on.
+async fn blocking<T: Send + 'static>(
+    owner: Owner,
+    look: impl FnOnce(&Home, &Owner) -> Answered<T> + Send + 'static,
+) -> Answered<T> {
+    let task = tokio::task::spawn_blocking(move || {
+        let home = Home::open(std::path::Path::new(&owner.home), HomeOrigin::Flag)
+            .map_err(|error| internal(&error))?;
+        look(&home, &owner)
+    });
+    task.await.map_err(|error| internal(&error))?
+}
+
+fn internal(error: &dyn std::fmt::Display) -> Failure {
+    Failure(ErrorBody::new(ErrorCode::OwnerError, error.to_string()))
+}
