@@ -128,10 +128,8 @@ fn configuration(case: &Case<'_>, found: &mut Vec<Found>) {
         }
         Some(Severity::Error) => {}
         Some(Severity::Warning | Severity::Lint) => {
-            let text = format!(
-                "{count} doubtful settings in {} instances",
-                case.set.rows.len()
-            );
+            let settings = if count == 1 { "setting" } else { "settings" };
+            let text = format!("{count} doubtful {settings} in the configuration");
             found.push(
                 Found::new(Area::Config, Grade::Warning, text).remedy("llama-orch config lint"),
             );
