@@ -5,6 +5,7 @@ pub mod ambient;
 pub mod argv;
 pub mod identity;
 pub mod launch;
+pub mod listeners;
 pub mod live;
 pub mod oom;
 pub mod orphans;

@@ -172,23 +172,52 @@ pub fn listener_pids(port: u16) -> Vec<i32> {
     pids
 }
 
-fn listening_inodes(port: u16) -> Vec<String> {
+pub(super) fn listening_inodes(port: u16) -> Vec<String> {
+    let listens = |row: &Row<'_>| row.state == LISTEN && row.local_port == Some(port);
+    inodes(listens)
+}
+
+/// Counts the connections to a TCP port of this machine that are not our own.
+#[must_use]
+pub fn connections_of_others(port: u16) -> usize {
+    let open = |row: &Row<'_>| row.state == ESTABLISHED && row.local_port == Some(port);
+    let asked = |row: &Row<'_>| row.state == ESTABLISHED && row.remote_port == Some(port);
+    let own = std::process::id().cast_signed();
+    let callers = inodes(asked);
+    let ours = callers
+        .iter()
+        .filter(|inode| holds_any(own, std::slice::from_ref(inode)));
+    inodes(open).len().saturating_sub(ours.count())
+}
+
+/// States of include/net/tcp_states.h.
+const ESTABLISHED: &str = "01";
+const LISTEN: &str = "0A";
+
+/// A line of `/proc/net/tcp`.
+struct Row<'a> {
+    local_port: Option<u16>,
+    remote_port: Option<u16>,
+    state: &'a str,
+}
+
+/// Lists the sockets of the lines that are wanted, as they are called in `/proc/PID/fd`.
+fn inodes(wanted: impl Fn(&Row<'_>) -> bool) -> Vec<String> {
+    let port = |address: &str| u16::from_str_radix(address.rsplit(':').next()?, 16).ok();
     let mut inodes = Vec::new();
     for table in ["/proc/net/tcp", "/proc/net/tcp6"] {
         let text = fs::read_to_string(table).unwrap_or_default();
         for line in text.lines().skip(1) {
             let fields: Vec<&str> = line.split_whitespace().collect();
-            let (Some(local), Some(state), Some(inode)) =
-                (fields.get(1), fields.get(3), fields.get(9))
-            else {
+            let [_, local, remote, state, _, _, _, _, _, inode, ..] = fields[..] else {
                 continue;
             };
-            let local_port = local
-                .rsplit(':')
-                .next()
-                .and_then(|hex| u16::from_str_radix(hex, 16).ok());
-            // 0A is LISTEN in include/net/tcp_states.h.
-            if *state == "0A" && local_port == Some(port) {
+            let row = Row {
+                local_port: port(local),
+                remote_port: port(remote),
+                state,
+            };
+            if wanted(&row) {
                 inodes.push(format!("socket:[{inode}]"));
             }
         }
@@ -196,7 +225,7 @@ fn listening_inodes(port: u16) -> Vec<String> {
     inodes
 }
 
-fn holds_any(pid: i32, inodes: &[String]) -> bool {
+pub(super) fn holds_any(pid: i32, inodes: &[String]) -> bool {
     let Ok(descriptors) = fs::read_dir(format!("/proc/{pid}/fd")) else {
         return false;
     };
@@ -241,6 +270,28 @@ mod tests {
                 std::thread::yield_now();
             }
         }
+    }
+
+    #[test]
+    fn connections_are_counted_without_our_own() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("listen");
+        let address = listener.local_addr().expect("an address");
+        let _client = std::net::TcpStream::connect(address).expect("connect");
+        let _accepted = listener.accept().expect("accept");
+        assert_eq!(connections_of_others(address.port()), 0);
+        let port = address.port().to_string();
+        let mut other = std::process::Command::new("/bin/bash")
+            .args([
+                "-c",
+                &format!("exec 3<>/dev/tcp/127.0.0.1/{port}; exec cat"),
+            ])
+            .stdin(std::process::Stdio::piped())
+            .spawn()
+            .expect("bash runs");
+        let _accepted = listener.accept().expect("accept");
+        assert_eq!(connections_of_others(address.port()), 1);
+        drop(other.stdin.take());
+        other.wait().expect("reaped");
     }
 
     #[test]
