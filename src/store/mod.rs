@@ -197,13 +197,20 @@ impl Store {
 
     /// Notes what a probe said; only changes and five-minute sums reach the disk.
     pub fn record_health(&self, sample: HealthSample) {
-        let writes = self.book(|book| book.take(sample));
+        let writes = self.sum_up(sample);
         if !writes.is_empty() {
             self.queue(Request {
                 writes,
                 answer: None,
             });
         }
+    }
+
+    /// Notes what a probe said and returns what of it is to be stored now, for a commit of the
+    /// caller's own.
+    #[must_use]
+    pub fn sum_up(&self, sample: HealthSample) -> Vec<Write> {
+        self.book(|book| book.take(sample))
     }
 
     /// Forgets a removed instance; its events stay, without a name.

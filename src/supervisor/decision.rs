@@ -57,11 +57,25 @@ pub enum Input {
         exit: RunExit,
         traces: Traces,
     },
+    /// A probe saw something that is new, or a failure.
     Probed {
         name: InstanceName,
         run: RunId,
-        health: Health,
-        detail: Option<String>,
+        sight: Sight,
+        /// How long the answer took, if there was one.
+        took: Option<Duration>,
+    },
+    /// The watchdog's evidence that a server has work and does none; `None` when it moves again.
+    Wedged {
+        name: InstanceName,
+        run: RunId,
+        evidence: Option<String>,
+    },
+    /// A server that loads made no progress for longer than it may.
+    Stalled {
+        name: InstanceName,
+        run: RunId,
+        reason: String,
     },
     /// What was measured since the last time.
     Measured {
@@ -72,6 +86,31 @@ pub enum Input {
         name: InstanceName,
         timer: u64,
     },
+}
+
+/// What one probe of a run saw.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Sight {
+    Healthy,
+    /// It reads its model, or does what else comes before it is ready.
+    Loading(Option<String>),
+    /// It answers, but not as it should.
+    Wrong(String),
+    /// Nobody answers.
+    Unreachable(String),
+    /// Somebody else answers in its place.
+    Stranger(String),
+}
+
+impl Sight {
+    /// Returns whether it counts against a server that was healthy before.
+    #[must_use]
+    pub fn is_failure(&self) -> bool {
+        match self {
+            Self::Healthy | Self::Loading(_) => false,
+            Self::Wrong(_) | Self::Unreachable(_) | Self::Stranger(_) => true,
+        }
+    }
 }
 
 /// The newest measurements of one run. They are shown, never decided by and never stored.
@@ -160,6 +199,8 @@ pub enum Effect {
     StoreHealth {
         name: InstanceName,
         health: Health,
+        took: Option<Duration>,
+        detail: Option<String>,
     },
     Announce {
         name: Option<InstanceName>,

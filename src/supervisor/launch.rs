@@ -10,7 +10,7 @@ use super::actor::UNPROBED;
 use super::configs;
 use super::decision::PortTable;
 use super::fit;
-use super::state::Up;
+use super::state::{Liveness, Up};
 use crate::config::home::Home;
 use crate::domain::instance::{Binary, InstanceName, InstanceSpec, Port};
 use crate::domain::lifecycle::Failure;
@@ -133,6 +133,7 @@ pub fn up(live: &LiveRun, started_with: std::collections::BTreeMap<String, Strin
         readings: Readings::default(),
         healthy_since: None,
         timer: 0,
+        liveness: Liveness::default(),
     }
 }
 

@@ -7,7 +7,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tracing::warn;
 
 use super::clock::wall;
-use super::state::{Fleet, Up};
+use super::state::{Fleet, Liveness, Standing, Up};
 use crate::config::home::Home;
 use crate::config::settings;
 use crate::domain::autopsy::Autopsy;
@@ -57,6 +57,14 @@ impl Remembered {
     pub(super) fn continued(&self, name: &InstanceName, mut up: Up) -> Up {
         if let Some(history) = self.history.get(name) {
             up.health = history.health;
+            up.liveness = Liveness {
+                proven: matches!(
+                    history.health,
+                    Health::Healthy | Health::Unhealthy | Health::Error
+                ),
+                standing: Standing::Assumed,
+                ..Liveness::default()
+            };
             up.healthy_since = (history.health == Health::Healthy).then_some(Duration::ZERO);
         }
         up
@@ -82,6 +90,34 @@ pub(super) struct Recorder {
 #[derive(Clone)]
 pub(super) struct DatabaseState {
     store: Store,
+}
+
+/// Where probes that saw nothing new are counted; nobody waits for it.
+#[derive(Clone)]
+pub(super) struct HealthLog {
+    store: Store,
+}
+
+impl HealthLog {
+    pub(super) fn note(&self, name: &InstanceName, health: Health, took: Option<Duration>) {
+        self.store
+            .record_health(sample(name.clone(), health, took, None));
+    }
+}
+
+pub(super) fn sample(
+    name: InstanceName,
+    health: Health,
+    took: Option<Duration>,
+    error: Option<String>,
+) -> HealthSample {
+    HealthSample {
+        name,
+        health,
+        response_ms: took.map(|took| took.as_secs_f64() * 1000.0),
+        error,
+        at: wall(),
+    }
 }
 
 impl DatabaseState {
@@ -195,16 +231,16 @@ impl Recorder {
         }));
     }
 
-    pub(super) fn health(&mut self, name: &InstanceName, health: Health, at: f64) {
-        let name = name.clone();
-        let sample = HealthSample {
-            name,
-            health,
-            response_ms: None,
-            error: None,
-            at,
-        };
-        self.pending.push(Write::Health(sample));
+    /// Takes a probe's result along: a change, and what is summed up over five minutes.
+    pub(super) fn health(&mut self, sample: HealthSample) {
+        self.pending.extend(self.store.sum_up(sample));
+    }
+
+    /// Returns where a probe notes what changed nothing.
+    pub(super) fn health_log(&self) -> HealthLog {
+        HealthLog {
+            store: self.store.clone(),
+        }
     }
 
     /// Gives the event its number and takes it along with the next commit.

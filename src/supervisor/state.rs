@@ -114,6 +114,28 @@ pub struct Up {
     pub healthy_since: Option<Duration>,
     /// The timer that ends a start which takes too long.
     pub timer: u64,
+    pub liveness: Liveness,
+}
+
+/// What probes have shown of a run so far.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Liveness {
+    /// It was healthy at least once.
+    pub proven: bool,
+    /// Failed probes in a row.
+    pub failures: u32,
+    pub standing: Standing,
+    /// Evidence that it has work and does none.
+    pub wedge: Option<String>,
+}
+
+/// Where the knowledge of a run's health comes from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Standing {
+    #[default]
+    Seen,
+    /// An earlier owner stored it; it gets no worse before a full cycle of probes.
+    Assumed,
 }
 
 /// Who wanted a start: a user who waits for the answer, or the supervisor itself.

@@ -6,6 +6,7 @@ use tracing::{error, info, warn};
 
 use super::super::clock::wall;
 use super::super::decision::{Effect, Input};
+use super::super::record::sample;
 use super::super::{launch, probing};
 use super::refresh::Probe;
 use super::{Actor, Message};
@@ -38,7 +39,12 @@ impl Actor {
                 } => {
                     self.recorder.run_ended(&name, &run, &exit, autopsy);
                 }
-                Effect::StoreHealth { name, health } => self.recorder.health(&name, health, wall()),
+                Effect::StoreHealth {
+                    name,
+                    health,
+                    took,
+                    detail,
+                } => self.recorder.health(sample(name, health, took, detail)),
                 Effect::Announce {
                     name,
                     level,
@@ -102,15 +108,14 @@ impl Actor {
                 spec,
                 health,
             } => {
-                let Some(server) = self.server_of(&name, pid) else {
+                let Some(tree) = self.tree_of(&name, pid) else {
                     return; // it has ended, which is on its way to us
                 };
                 let subject = probing::Subject {
-                    shim: self.shim_of(&name),
+                    tree,
                     root: self.launcher.home.root().to_owned(),
                     name: name.clone(),
                     run,
-                    server,
                     port,
                     spec,
                     health,
@@ -124,8 +129,9 @@ impl Actor {
                 if let Some(previous) = self.probes.insert(name.clone(), probe) {
                     previous.token.cancel();
                 }
-                let probing =
-                    probing::run(subject, self.board.clone(), self.sender.clone(), knocks);
+                let board = self.board.clone();
+                let log = self.recorder.health_log();
+                let probing = probing::run(subject, board, log, self.sender.clone(), knocks);
                 tokio::spawn(async move {
                     token.run_until_cancelled(probing).await;
                 });

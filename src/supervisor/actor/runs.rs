@@ -9,7 +9,8 @@ use super::super::ends;
 use super::{Actor, Message};
 use crate::domain::event::{EventType, Level};
 use crate::domain::instance::InstanceName;
-use crate::domain::run::{ProcessId, RunId, StopMode};
+use crate::domain::run::{RunId, StopMode};
+use crate::process::listeners::Tree;
 use crate::process::live::LiveRun;
 use crate::process::os;
 use crate::process::runfiles::{self, SpecFile};
@@ -106,18 +107,22 @@ impl Actor {
         );
     }
 
-    /// Names the server of a run so that a reused pid cannot be mistaken for it.
-    pub(super) fn server_of(&self, name: &InstanceName, pid: i32) -> Option<ProcessId> {
-        match self.watching.get(name) {
-            Some(watching) => Some(watching.live.child().id),
+    /// Names the processes of a run so that a reused pid cannot be mistaken for one of them.
+    pub(super) fn tree_of(&self, name: &InstanceName, pid: i32) -> Option<Tree> {
+        let Some(Watching { live, .. }) = self.watching.get(name) else {
             // A new shim is just being started for it; the process was proven before.
-            None => os::identity(pid).ok(),
-        }
-    }
-
-    pub(super) fn shim_of(&self, name: &InstanceName) -> Option<i32> {
-        let live = &self.watching.get(name)?.live;
-        live.has_shim().then_some(live.run.shim.pid)
+            let server = os::identity(pid).ok()?;
+            return Some(Tree {
+                server,
+                shim: None,
+                token: String::new(),
+            });
+        };
+        Some(Tree {
+            server: live.child().id,
+            shim: live.has_shim().then_some(live.run.shim.pid),
+            token: live.run.token.clone(),
+        })
     }
 
     /// Writes the grace where the shim reads it when it is told to stop.

@@ -186,8 +186,13 @@ fn in_an_event(exit: &RunExit, autopsy: &Autopsy) -> String {
 }
 
 fn forgive(instance: &mut Instance, up: Option<&Up>, moment: &Moment) {
-    let healthy_since = up.and_then(|up| up.healthy_since);
-    if healthy_since.is_some_and(|since| moment.elapsed.saturating_sub(since) >= FORGIVEN_AFTER) {
+    if up.is_some_and(|up| is_forgiven(up, moment)) {
         instance.restarts = 0;
     }
+}
+
+/// Returns whether the run has been healthy for so long that earlier bad ones do not count.
+pub(super) fn is_forgiven(up: &Up, moment: &Moment) -> bool {
+    up.healthy_since
+        .is_some_and(|since| moment.elapsed.saturating_sub(since) >= FORGIVEN_AFTER)
 }

@@ -5,18 +5,18 @@
 //!
 //! State × input, for one instance (· = nothing changes; stale run ids and timers never match):
 //!
-//! | state     | start          | stop            | restart         | launched       | launch failed     | exited                   | probed        | timer  |
+//! | state     | start          | stop            | restart         | launched       | launch failed     | exited                   | probed, wedged, stalled | timer  |
 //! |-----------|----------------|-----------------|-----------------|----------------|-------------------|--------------------------|---------------|--------|
 //! | stopped   | → waiting      | no-op           | → waiting       | ·              | ·                 | ·                        | ·             | ·      |
 //! | waiting   | no-op          | → stopped       | no-op           | ·              | ·                 | ·                        | ·             | ·      |
 //! | launching | no-op          | remembered      | no-op           | → up, or stops | → failed, backoff | ·                        | ·             | ·      |
-//! | up        | no-op          | → stopping      | → stopping, then | ·             | ·                 | → backoff, failed, stopped (shim told from outside) | health | → stopping (start took too long) |
+//! | up        | no-op          | → stopping      | → stopping, then | ·             | ·                 | → backoff, failed, stopped (shim told from outside) | health, or → stopping | → stopping (start took too long) |
 //! | stopping  | remembered     | may become kill | remembered      | ·              | ·                 | → stopped, waiting; what it was stopped for may lead to backoff, failed | · | · |
 //! | backoff   | → waiting      | → stopped       | → waiting       | ·              | ·                 | ·                        | ·             | → waiting, or waits on for VRAM |
 //! | failed    | → waiting      | → stopped       | → waiting       | ·              | ·                 | ·                        | ·             | ·      |
 //!
 //! Whether an exit leads to backoff or failed is decided by the class of its autopsy; the table is
-//! in `retry.rs`.
+//! in `retry.rs`. What a probe comes to is in the table of `health.rs`.
 //!
 //! *Waiting* becomes *launching* as soon as fewer than `max_loading` instances are on their way up.
 
@@ -32,7 +32,7 @@ use std::sync::Arc;
 use self::commands::{begin_stop, command_given, set_desired};
 use self::configs::configs_loaded;
 use self::ends::{Ended, ended_unwatched, exited};
-use self::health::{measured, probed};
+use self::health::{measured, probed, stalled, wedged};
 use self::retry::{Due, back_off, due};
 use self::runs::{adopted, launch_failed, launched, reattached};
 use super::decision::{Decision, Effect, Input, Moment};
@@ -99,18 +99,28 @@ pub fn handle(fleet: &mut Fleet, input: Input, moment: &Moment) -> Decision {
         Input::Probed {
             name,
             run,
-            health,
-            detail,
+            sight,
+            took,
         } => {
             probed(
                 fleet,
                 &name,
                 &run,
-                health,
-                detail,
+                &sight,
+                took,
                 moment,
                 &mut decision.effects,
             );
+        }
+        Input::Wedged {
+            name,
+            run,
+            evidence,
+        } => {
+            wedged(fleet, &name, &run, evidence, moment, &mut decision.effects);
+        }
+        Input::Stalled { name, run, reason } => {
+            stalled(fleet, &name, &run, reason, &mut decision.effects);
         }
         Input::Measured { runs, host } => measured(fleet, runs, host),
         Input::TimerFired { name, timer } => {

@@ -2,6 +2,7 @@
 
 mod clocks;
 mod configs;
+mod health;
 mod random;
 mod retries;
 mod rows;
@@ -10,9 +11,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::decision::{Action, Command, Configs, Decision, Effect, Input, Moment};
+use super::decision::{Action, Command, Configs, Decision, Effect, Input, Moment, Sight};
 use super::policy::handle;
-use super::state::{Config, Fleet, Up};
+use super::state::{Config, Fleet, Liveness, Up};
 use crate::domain::autopsy::Traces;
 use crate::domain::exit::{ExitStatus, RunExit};
 use crate::domain::instance::{
@@ -37,7 +38,7 @@ fn name(text: &str) -> InstanceName {
     InstanceName::parse(text).expect("a good name")
 }
 
-fn spec(text: &str) -> InstanceSpec {
+pub(super) fn spec(text: &str) -> InstanceSpec {
     InstanceSpec {
         name: name(text),
         display_name: text.to_owned(),
@@ -162,13 +163,17 @@ impl Rig {
     }
 
     fn healthy(&mut self, text: &str) -> Decision {
+        self.saw(text, Sight::Healthy)
+    }
+
+    fn saw(&mut self, text: &str, sight: Sight) -> Decision {
         let run = self.run(text).expect("a run is up");
-        let health = Health::Healthy;
+        let took = None;
         self.give(Input::Probed {
             name: name(text),
             run,
-            health,
-            detail: None,
+            sight,
+            took,
         })
     }
 }
@@ -191,6 +196,7 @@ fn up(run: RunId) -> Up {
         readings: Readings::default(),
         healthy_since: None,
         timer: 0,
+        liveness: Liveness::default(),
     }
 }
 

@@ -31,6 +31,9 @@ enum Step {
     Launched,
     LaunchFailed(bool),
     Healthy,
+    Failed(usize),
+    Wedged,
+    Stalled,
     Exited(usize),
     Timer,
     Memory(u64),
@@ -45,6 +48,9 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         Just(Step::Launched),
         any::<bool>().prop_map(Step::LaunchFailed),
         Just(Step::Healthy),
+        (0..3usize).prop_map(Step::Failed),
+        Just(Step::Wedged),
+        Just(Step::Stalled),
         (0..ENDS.len()).prop_map(Step::Exited),
         Just(Step::Timer),
         (0u64..64).prop_map(Step::Memory),
@@ -89,9 +95,17 @@ proptest! {
                     }
                     decision
                 }
-                (Step::Healthy, Some(run)) => {
-                    let health = Health::Healthy;
-                    rig.give(Input::Probed { name: name("a"), run, health, detail: None })
+                (Step::Healthy, Some(_)) => rig.saw("a", Sight::Healthy),
+                (Step::Failed(how), Some(_)) => {
+                    let failures = [Sight::Wrong, Sight::Unreachable, Sight::Stranger];
+                    rig.saw("a", failures[how]("why".to_owned()))
+                }
+                (Step::Wedged, Some(run)) => {
+                    let evidence = Some("why".to_owned());
+                    rig.give(Input::Wedged { name: name("a"), run, evidence })
+                }
+                (Step::Stalled, Some(run)) => {
+                    rig.give(Input::Stalled { name: name("a"), run, reason: "why".to_owned() })
                 }
                 (Step::Exited(end), Some(run)) if alive == 1 => {
                     let (status, line) = ENDS[end];

@@ -133,8 +133,8 @@ fn what_is_stale_changes_nothing() {
         Input::Probed {
             name: name("a"),
             run: old.clone(),
-            health: Health::Healthy,
-            detail: None,
+            sight: Sight::Healthy,
+            took: None,
         },
         Input::TimerFired {
             name: name("a"),

@@ -29,7 +29,7 @@ const IDLE_SPACING: Duration = Duration::from_secs(60);
 /// What is known of a run's use and work.
 #[derive(Debug)]
 pub(super) struct Gauge {
-    target: Target,
+    pub(super) target: Target,
     server: Option<Server>,
     pub(super) family: Family,
     work: Work,

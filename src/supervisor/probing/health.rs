@@ -1,147 +1,280 @@
-//! The probing of one run: looks again and again and reports what changes.
+//! The probing of one run: looks again and again and reports what is new, and every failure.
+//!
+//! What a probe saw without news is only noted for the five-minute sums: a healthy fleet wakes
+//! nobody. A healthy answer counts only if the socket that gave it belongs to the run's own tree,
+//! and, where one is configured, only after a warm-up completion was answered.
 
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
 
 use super::super::actor::Message;
-use super::super::decision::Input;
+use super::super::decision::{Input, Sight};
+use super::super::record::HealthLog;
 use super::target::Target;
-use super::{Knock, Readiness, Subject};
-use crate::domain::instance::{Healthcheck, InstanceName, ProbeKind, Shell};
+use super::{Knock, Pulse, Readiness, Subject, pace};
+use crate::domain::instance::{ProbeKind, Shell};
 use crate::domain::lifecycle::Health;
+use crate::probes::http::Server;
 use crate::probes::script::Interpreter;
-use crate::probes::{self, Verdict};
+use crate::probes::{self, Address, Outcome, Verdict};
+use crate::process::listeners::{self, Listener};
 
-/// The first look at a server that was just started, and the shortest pause before it is ready.
-const FIRST_PAUSE: Duration = Duration::from_millis(20);
+/// Healthy answers between two looks at whose socket it is; it changes only with a new process.
+const OWNER_SPACING: u32 = 30;
 
-/// The longest pause before the first healthy answer.
-const LOADING_PAUSE: Duration = Duration::from_millis(500);
+/// Tokens of the warm-up completion: enough to run every kernel once.
+const WARMUP_TOKENS: u32 = 4;
+
+/// A first completion compiles what the device needs, which takes minutes on some.
+const WARMUP_TIME: Duration = Duration::from_secs(300);
+
+/// One run's probe and what it remembers from look to look.
+struct Probe<'a> {
+    subject: &'a Subject,
+    target: Target,
+    server: Option<Server>,
+    warm: Warm,
+    /// Healthy answers since it was last seen whose they are.
+    since_owner: Option<u32>,
+}
+
+/// Whether the server has answered its warm-up completion.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Warm {
+    Yes,
+    NotYet,
+}
 
 /// Probes until it is cancelled or the supervisor ends.
 pub(super) async fn run(
     subject: &Subject,
-    ready: &watch::Sender<Readiness>,
+    pulse: &watch::Sender<Pulse>,
+    log: &HealthLog,
     sender: &mpsc::Sender<Message>,
     mut knocks: mpsc::Receiver<Knock>,
 ) {
-    let spec = &subject.spec;
-    let target = Target::new(spec, subject.port, &subject.root);
+    let mut probe = Probe::new(subject);
+    let check = &subject.spec.healthcheck;
+    let mut ready = pulse.borrow().readiness;
+    let mut last = match subject.health {
+        Health::Healthy => Some(Sight::Healthy),
+        Health::Unknown | Health::Loading | Health::Unhealthy | Health::Error => None,
+    };
+    let mut pause = pace::FIRST_PAUSE;
+    let mut failures = 0_u32;
+    let mut due = Instant::now();
+    let mut earliest = due;
+    let mut place = None;
     let mut knocked: Vec<Knock> = Vec::new();
-    let mut reported: Option<(Health, Option<String>)> = Some((subject.health, None));
-    let mut was_healthy = subject.health == Health::Healthy;
-    let mut pause = FIRST_PAUSE;
     loop {
-        let verdict = look(subject, &target).await;
-        let (health, detail) = judge(verdict, was_healthy);
-        was_healthy |= health == Health::Healthy;
-        if was_healthy {
-            ready.send_if_modified(|present| {
-                std::mem::replace(present, Readiness::Ready) == Readiness::Loading
-            });
+        while let Some(knock) = next_knock(due, &mut knocks).await {
+            knocked.push(knock);
+            // A look that is asked for comes no sooner than a repeated one: each failure counts.
+            due = due.min(earliest);
         }
-        if reported.as_ref() != Some(&(health, detail.clone())) {
+        let (sight, took) = probe.look().await;
+        if sight == Sight::Healthy {
+            ready = Readiness::Ready;
+        }
+        let counts = ready == Readiness::Ready && sight.is_failure();
+        failures = if counts {
+            failures.saturating_add(1)
+        } else {
+            0
+        };
+        if counts || last.as_ref() != Some(&sight) {
             let input = Input::Probed {
                 name: subject.name.clone(),
                 run: subject.run.clone(),
-                health,
-                detail: detail.clone(),
+                sight: sight.clone(),
+                took,
             };
             if sender.send(Message::Input(input)).await.is_err() {
                 return;
             }
-            reported = Some((health, detail));
+        } else if sight == Sight::Healthy {
+            log.note(&subject.name, Health::Healthy, took);
         }
+        pulse.send_modify(|pulse| {
+            pulse.readiness = ready;
+            pulse.probes += 1;
+        });
+        let now = Instant::now();
+        due = match ready {
+            Readiness::Loading => {
+                pause = pace::next_while_loading(pause);
+                now + pause
+            }
+            Readiness::Ready if failures == 0 => {
+                let first = || now + pace::phase(&subject.name, check.interval);
+                let next = place.map_or_else(first, |place| pace::next(place, check.interval, now));
+                *place.insert(next)
+            }
+            Readiness::Ready => now + pace::after(check, &sight, failures, fastrand::f64()),
+        };
+        earliest = if failures == 0 {
+            now
+        } else {
+            now + check.retry_delay
+        };
         for knock in knocked.drain(..) {
             knock.send(()).ok(); // whoever asked may have given up
         }
-        let time = if was_healthy {
-            steady_pause(&subject.name, &spec.healthcheck, health)
-        } else {
-            let time = pause;
-            pause = (pause * 3 / 2).min(LOADING_PAUSE);
-            time
+        last = Some(sight);
+    }
+}
+
+/// Waits until a look is due; returns sooner when somebody asks for one.
+async fn next_knock(due: Instant, knocks: &mut mpsc::Receiver<Knock>) -> Option<Knock> {
+    tokio::select! {
+        biased;
+        () = tokio::time::sleep_until(due) => None,
+        Some(knock) = knocks.recv() => Some(knock),
+    }
+}
+
+impl<'a> Probe<'a> {
+    fn new(subject: &'a Subject) -> Self {
+        let spec = &subject.spec;
+        let warm = match (&spec.healthcheck.warmup_prompt, subject.health) {
+            (None, _) | (_, Health::Healthy | Health::Unhealthy | Health::Error) => Warm::Yes,
+            (Some(_), Health::Unknown | Health::Loading) => Warm::NotYet,
         };
-        tokio::select! {
-            () = tokio::time::sleep(time) => {}
-            Some(knock) = knocks.recv() => knocked.push(knock),
+        Self {
+            subject,
+            target: Target::new(spec, subject.port, &subject.root),
+            server: None,
+            warm,
+            since_owner: None,
         }
     }
-}
 
-async fn look(subject: &Subject, target: &Target) -> Verdict {
-    let check = &subject.spec.healthcheck;
-    let nowhere = || Verdict::Unreachable {
-        reason: "it has no port".to_owned(),
-    };
-    match &check.probe {
-        ProbeKind::Http {
-            path,
-            expected_status,
-            expected_body,
-        } => {
-            let Some(server) = target.server() else {
-                return nowhere();
-            };
-            let expected = probes::http::Expected {
-                path: path.clone(),
-                status: expected_status.clone(),
-                body: expected_body.clone(),
-            };
-            let outcome = probes::http::probe(&server, &expected, check.timeout).await;
-            outcome.verdict
+    async fn look(&mut self) -> (Sight, Option<Duration>) {
+        let Outcome { verdict, took } = self.ask().await;
+        let sight = match verdict {
+            Verdict::Healthy => self.confirmed().await,
+            Verdict::Loading => Sight::Loading(None),
+            Verdict::Wrong { status, excerpt } => {
+                Sight::Wrong(format!("answered {status}: {excerpt}"))
+            }
+            Verdict::Unreachable { reason } => Sight::Unreachable(reason),
+            Verdict::TimedOut => Sight::Unreachable("no answer in time".to_owned()),
+        };
+        if sight != Sight::Healthy {
+            self.since_owner = None;
+            self.server = None; // its key may be another by then
         }
-        ProbeKind::Tcp => match &target.address {
-            Some(address) => probes::tcp::probe(address, check.timeout).await.verdict,
-            None => nowhere(),
-        },
-        ProbeKind::Script { command, shell } => {
-            let script = probes::script::Script {
-                command: command.clone(),
-                interpreter: match shell {
-                    Shell::Yes => Interpreter::Shell,
-                    Shell::No => Interpreter::None,
-                },
-                host: subject.spec.server.host.clone(),
-                port: subject.port,
-                name: subject.name.to_string(),
-            };
-            probes::script::probe(&script, check.timeout).await.verdict
-        }
+        let answered = !matches!(sight, Sight::Unreachable(_));
+        (sight, answered.then_some(took))
     }
-}
-/// Turns one answer into health; a server that never answered yet is only starting.
-fn judge(verdict: Verdict, was_healthy: bool) -> (Health, Option<String>) {
-    match verdict {
-        Verdict::Healthy => (Health::Healthy, None),
-        Verdict::Loading => (Health::Loading, None),
-        Verdict::Wrong { status, excerpt } => {
-            (Health::Error, Some(format!("answered {status}: {excerpt}")))
-        }
-        Verdict::Unreachable { reason } if was_healthy => {
-            (Health::Unhealthy, Some(format!("unreachable: {reason}")))
-        }
-        Verdict::TimedOut if was_healthy => (
-            Health::Unhealthy,
-            Some("unreachable: no answer in time".to_owned()),
-        ),
-        Verdict::Unreachable { .. } | Verdict::TimedOut => (Health::Unknown, None),
-    }
-}
 
-/// The pause between probes of a running server; a fixed share by name keeps a fleet out of step.
-fn steady_pause(name: &InstanceName, check: &Healthcheck, health: Health) -> Duration {
-    match health {
-        Health::Healthy => {
-            let mut hasher = DefaultHasher::new();
-            name.hash(&mut hasher);
-            let phase = (hasher.finish() % 100) as f64 / 1000.0;
-            check.interval.mul_f64(0.95 + phase)
+    /// A healthy answer is believed when it is the run's own, and the server is warm.
+    async fn confirmed(&mut self) -> Sight {
+        if let Some(stranger) = self.stranger().await {
+            return Sight::Stranger(stranger);
         }
-        Health::Unknown | Health::Loading | Health::Unhealthy | Health::Error => {
-            check.retry_delay.min(check.interval)
+        if self.warm == Warm::NotYet
+            && let Some(prompt) = &self.subject.spec.healthcheck.warmup_prompt
+        {
+            if let Some(trouble) = self.warm_up(prompt).await {
+                return Sight::Loading(Some(trouble));
+            }
+            self.warm = Warm::Yes;
+        }
+        Sight::Healthy
+    }
+
+    /// Looks whose socket answered, unless that was seen not long ago.
+    async fn stranger(&mut self) -> Option<String> {
+        if let Some(since) = &mut self.since_owner {
+            *since += 1;
+            if *since < OWNER_SPACING {
+                return None;
+            }
+        }
+        self.since_owner = Some(0);
+        let tree = self.subject.tree.clone();
+        let (listener, place) = match self.target.address.clone()? {
+            Address::Tcp { port, .. } => {
+                let found = tokio::task::spawn_blocking(move || listeners::of_port(port, &tree));
+                (found.await.ok()?, format!("port {port}"))
+            }
+            Address::Unix(path) => {
+                let place = path.display().to_string();
+                let look = move || listeners::of_socket(&path, &tree);
+                let found = tokio::task::spawn_blocking(look);
+                (found.await.ok()?, place)
+            }
+        };
+        match listener {
+            Listener::Own | Listener::Unknown => None,
+            Listener::Stranger(None) => Some(format!("another process answers on {place}")),
+            Listener::Stranger(Some(holder)) => {
+                Some(format!("another process answers on {place}: {holder}"))
+            }
+        }
+    }
+
+    /// Asks for a short completion; returns what is in the way of an answer.
+    async fn warm_up(&self, prompt: &str) -> Option<String> {
+        let server = self.server.as_ref()?;
+        let path = format!("{}/completion", self.target.prefix);
+        let body = serde_json::json!({"prompt": prompt, "n_predict": WARMUP_TOKENS});
+        let asking = server.post(&path, body.to_string());
+        match tokio::time::timeout(WARMUP_TIME, asking).await {
+            Ok(Ok(answer)) if answer.status == 200 => None,
+            Ok(Ok(answer)) => Some(format!("the warm-up was answered {}", answer.status)),
+            Ok(Err(error)) => Some(format!("the warm-up was not answered: {error}")),
+            Err(_) => Some("the warm-up was not answered in time".to_owned()),
+        }
+    }
+
+    async fn ask(&mut self) -> Outcome {
+        if self.server.is_none() {
+            self.server = self.target.server();
+        }
+        let check = &self.subject.spec.healthcheck;
+        let nowhere = || Outcome {
+            verdict: Verdict::Unreachable {
+                reason: "it has no port".to_owned(),
+            },
+            took: Duration::ZERO,
+        };
+        match &check.probe {
+            ProbeKind::Http {
+                path,
+                expected_status,
+                expected_body,
+            } => {
+                let Some(server) = &self.server else {
+                    return nowhere();
+                };
+                let expected = probes::http::Expected {
+                    path: path.clone(),
+                    status: expected_status.clone(),
+                    body: expected_body.clone(),
+                };
+                probes::http::probe(server, &expected, check.timeout).await
+            }
+            ProbeKind::Tcp => match &self.target.address {
+                Some(address) => probes::tcp::probe(address, check.timeout).await,
+                None => nowhere(),
+            },
+            ProbeKind::Script { command, shell } => {
+                let script = probes::script::Script {
+                    command: command.clone(),
+                    interpreter: match shell {
+                        Shell::Yes => Interpreter::Shell,
+                        Shell::No => Interpreter::None,
+                    },
+                    host: self.subject.spec.server.host.clone(),
+                    port: self.subject.port,
+                    name: self.subject.name.to_string(),
+                };
+                probes::script::probe(&script, check.timeout).await
+            }
         }
     }
 }

@@ -1,56 +1,211 @@
-//! When one run is measured: often while somebody watches, else at the cadence of its probes.
+//! Measuring one run: its start, its use and its work, and whether it is wedged.
+//!
+//! Often while it loads or somebody watches; else whenever it was probed, so that both are one
+//! awakening. The server is asked for its counters beside the probes and never instead of them.
 
+use std::fs;
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
-use super::super::decision::Measured;
+use super::super::actor::Message;
+use super::super::decision::{Input, Measured};
 use super::super::measure::{Attention, Board};
-use super::family::Family;
-use super::gauge::Gauge;
+use super::family::{Family, Look};
+use super::gauge::{Answer, Gauge};
+use super::progress::{Progress, Signs, Stage, model_size};
 use super::target::Target;
-use super::{Readiness, Subject};
+use super::wedge::{Finding, Watchdog, Work};
+use super::{Pulse, Readiness, Subject};
+use crate::domain::instance::Healthcheck;
+use crate::probes::Address;
+use crate::process::ports;
 
 /// Between two looks at a server that loads.
 const LOADING_PAUSE: Duration = Duration::from_millis(500);
 
-/// A server that does not answer `/metrics` within this is silent; a long prompt batch is, too.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// Failed cycles of probes after which silence is a wedge and not only a slow answer.
+const WEDGE_CYCLES: u32 = 3;
 
-/// Measures until it is cancelled or the run has ended.
-pub(super) async fn run(subject: &Subject, board: &Board, mut ready: watch::Receiver<Readiness>) {
+/// Measures until it is cancelled, the run has ended or the supervisor ends.
+pub(super) async fn run(
+    subject: &Subject,
+    board: &Board,
+    mut pulse: watch::Receiver<Pulse>,
+    sender: &mpsc::Sender<Message>,
+) {
     let _place = board.join();
     let mut attention = board.audience.watch();
-    let target = Target::new(&subject.spec, subject.port, &subject.root);
-    let family = Family::new(subject.server, subject.shim);
-    let mut gauge = Gauge::new(target, family);
+    let mut meter = Meter::new(subject);
     loop {
         let now = Instant::now();
-        let Some(look) = gauge.look(now) else {
+        let readiness = pulse.borrow_and_update().readiness;
+        let watched = *attention.borrow_and_update();
+        let Some(look) = meter.gauge.look(now) else {
             return;
         };
-        let readiness = *ready.borrow_and_update();
-        let watched = *attention.borrow_and_update();
-        if readiness == Readiness::Ready {
-            gauge.ask_if_due(&look, watched, PATIENCE).await;
+        let stage = match readiness {
+            Readiness::Loading => Some(meter.stage(now)),
+            Readiness::Ready => None,
+        };
+        let report = match &stage {
+            Some(stage) => meter.stalled(stage),
+            None => meter.asked(&look, watched).await,
+        };
+        if let Some(report) = report
+            && sender.send(Message::Input(report)).await.is_err()
+        {
+            return;
         }
-        board.put(Measured {
-            name: subject.name.clone(),
-            run: subject.run.clone(),
-            readings: gauge.readings.clone(),
-            progress: None,
-            activity: None,
-        });
+        board.put(meter.measured(stage));
         let pause = match (readiness, watched) {
             (Readiness::Loading, _) => LOADING_PAUSE,
             (Readiness::Ready, Attention::Watched) => board.pace(),
-            (Readiness::Ready, Attention::Unwatched) => subject.spec.healthcheck.interval,
+            (Readiness::Ready, Attention::Unwatched) => meter.seldom(),
         };
-        tokio::select! {
-            () = tokio::time::sleep_until(now + pause) => {}
-            _ = attention.changed() => {}
-            _ = ready.changed() => {}
+        let due = tokio::time::sleep_until(now + pause);
+        tokio::pin!(due);
+        loop {
+            tokio::select! {
+                () = &mut due => break,
+                _ = attention.changed() => break,
+                changed = pulse.changed() => {
+                    let present = pulse.borrow_and_update().readiness;
+                    if changed.is_err() || present != readiness || watched == Attention::Unwatched {
+                        break;
+                    }
+                }
+            }
         }
     }
+}
+
+/// What is remembered of a run from measurement to measurement.
+struct Meter<'a> {
+    subject: &'a Subject,
+    gauge: Gauge,
+    progress: Progress,
+    watchdog: Watchdog,
+    /// What was last told of a wedge or a stall.
+    told: Option<Told>,
+}
+
+/// A finding that the policy knows of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Told {
+    Stalled,
+    Wedged,
+}
+
+impl<'a> Meter<'a> {
+    fn new(subject: &'a Subject) -> Self {
+        let spec = &subject.spec;
+        let target = Target::new(spec, subject.port, &subject.root);
+        let family = Family::new(subject.tree.server, subject.tree.shim);
+        let model = spec.model.path.as_deref().and_then(model_size);
+        Self {
+            subject,
+            gauge: Gauge::new(target, family),
+            progress: Progress::new(model, Instant::now()),
+            watchdog: Watchdog::new(wedge_window(&spec.healthcheck)),
+            told: None,
+        }
+    }
+
+    fn stage(&mut self, now: Instant) -> Stage {
+        let logs = &self.subject.spec.logs;
+        let length = |path| fs::metadata(path).map_or(0, |file| file.len());
+        let mut signs = Signs {
+            resident: self.gauge.readings.rss_bytes.unwrap_or(0),
+            logged: length(&logs.stdout) + length(&logs.stderr),
+            ..Signs::default()
+        };
+        signs.read_io(self.subject.tree.server.pid);
+        self.progress.take(signs, now)
+    }
+
+    /// Tells, once, that a start has stood still for longer than it may.
+    fn stalled(&mut self, stage: &Stage) -> Option<Input> {
+        let limit = self.subject.spec.healthcheck.start_period;
+        if limit.is_zero() || stage.still < limit || self.told == Some(Told::Stalled) {
+            return None;
+        }
+        self.told = Some(Told::Stalled);
+        let so_far = stage.activity.as_ref();
+        let so_far = so_far.map_or(String::new(), |activity| format!(" ({activity})"));
+        let reason = format!(
+            "no progress for {} s while it loaded{so_far}: nothing read, nothing logged, no memory \
+             taken",
+            stage.still.as_secs()
+        );
+        Some(Input::Stalled {
+            name: self.subject.name.clone(),
+            run: self.subject.run.clone(),
+            reason,
+        })
+    }
+
+    /// Asks for the counters if that is due, and looks whether the server is wedged.
+    async fn asked(&mut self, look: &Look, watched: Attention) -> Option<Input> {
+        let limit = self.subject.spec.healthcheck.timeout;
+        let answer = self.gauge.ask_if_due(look, watched, limit).await?;
+        let finding = Finding {
+            answer,
+            cpu: look.cpu,
+            state: look.state,
+            work: Work {
+                busy: self.gauge.readings.busy_slots,
+                slots: self.gauge.readings.slots,
+                connections: self.connections(answer),
+            },
+        };
+        let evidence = self.watchdog.take(&finding, Instant::now());
+        // What was told stays so until it moves again; the evidence only grows older.
+        let told = match (&evidence, self.told, self.watchdog.suspects()) {
+            (Some(_), Some(Told::Wedged), _) | (None, Some(Told::Wedged), true) => return None,
+            (Some(_), _, _) => Some(Told::Wedged),
+            (None, Some(Told::Wedged), false) => None,
+            (None, _, _) => return None,
+        };
+        self.told = told;
+        Some(Input::Wedged {
+            name: self.subject.name.clone(),
+            run: self.subject.run.clone(),
+            evidence,
+        })
+    }
+
+    /// Counts who waits; only of a server that does not answer, because it is some work to find.
+    fn connections(&self, answer: Answer) -> usize {
+        match (&self.gauge.target.address, answer) {
+            (Some(Address::Tcp { port, .. }), Answer::Silence) => {
+                ports::connections_of_others(*port)
+            }
+            (Some(Address::Tcp { .. } | Address::Unix(_)) | None, _) => 0,
+        }
+    }
+
+    fn measured(&self, stage: Option<Stage>) -> Measured {
+        let (progress, activity) =
+            stage.map_or((None, None), |stage| (stage.percent, stage.activity));
+        Measured {
+            name: self.subject.name.clone(),
+            run: self.subject.run.clone(),
+            readings: self.gauge.readings.clone(),
+            progress,
+            activity,
+        }
+    }
+
+    /// Without a probe nothing is measured either, but for a script that takes very long.
+    fn seldom(&self) -> Duration {
+        let check = &self.subject.spec.healthcheck;
+        (check.interval + check.timeout) * 2
+    }
+}
+
+/// Returns how long a server may be silent and idle with work to do.
+fn wedge_window(check: &Healthcheck) -> Duration {
+    check.interval * check.retries.max(1) * WEDGE_CYCLES
 }

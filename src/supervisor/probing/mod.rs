@@ -7,7 +7,10 @@ mod family;
 mod gauge;
 mod health;
 mod measuring;
+mod pace;
+mod progress;
 mod target;
+mod wedge;
 mod work;
 
 use std::path::PathBuf;
@@ -17,17 +20,18 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::actor::Message;
 use super::measure::Board;
+use super::record::HealthLog;
 use crate::domain::instance::{InstanceName, InstanceSpec};
 use crate::domain::lifecycle::Health;
-use crate::domain::run::{ProcessId, RunId};
+use crate::domain::run::RunId;
+use crate::process::listeners::Tree;
 
 /// The run that is looked at.
 #[derive(Debug)]
 pub(super) struct Subject {
     pub(super) name: InstanceName,
     pub(super) run: RunId,
-    pub(super) server: ProcessId,
-    pub(super) shim: Option<i32>,
+    pub(super) tree: Tree,
     pub(super) port: Option<u16>,
     pub(super) spec: Arc<InstanceSpec>,
     /// What is known of it so far.
@@ -46,20 +50,30 @@ enum Readiness {
     Ready,
 }
 
+/// How far the probing has come; measuring goes along with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Pulse {
+    readiness: Readiness,
+    /// Looks so far.
+    probes: u64,
+}
+
 /// Looks at a run until it is cancelled or the supervisor ends.
 pub(super) async fn run(
     subject: Subject,
     board: Board,
+    log: HealthLog,
     sender: mpsc::Sender<Message>,
     knocks: mpsc::Receiver<Knock>,
 ) {
-    let ready = match subject.health {
+    let readiness = match subject.health {
         Health::Healthy | Health::Unhealthy | Health::Error => Readiness::Ready,
         Health::Unknown | Health::Loading => Readiness::Loading,
     };
-    let (ready, seen) = watch::channel(ready);
+    let probes = 0;
+    let (pulse, seen) = watch::channel(Pulse { readiness, probes });
     tokio::join!(
-        health::run(&subject, &ready, &sender, knocks),
-        measuring::run(&subject, &board, seen),
+        health::run(&subject, &pulse, &log, &sender, knocks),
+        measuring::run(&subject, &board, seen, &sender),
     );
 }
