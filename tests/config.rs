@@ -357,3 +357,92 @@ fn what_init_writes_for_the_simulated_server_runs() {
     home.ok(&["up", "try"]);
     home.ok(&["down", "try"]);
 }
+
+#[test]
+fn an_imported_command_runs_and_its_key_is_in_no_command() {
+    let home = TestHome::new();
+    let port = llama_orch::process::ports::choose_free("127.0.0.1", &[]).unwrap();
+    let port = port.to_string();
+    let words = [
+        "import",
+        "command",
+        "--name",
+        "x",
+        "--write",
+        "--",
+        "builtin:sim",
+        "--port",
+        &port,
+        "--api-key",
+        "s3cret",
+        "-c",
+        "777",
+    ];
+    let mut dry = words.to_vec();
+    dry.retain(|word| *word != "--write");
+    let before = everything(home.path());
+    let shown = home.ok(&dry);
+    assert!(
+        shown.stdout.contains("context_size = 777"),
+        "{}",
+        shown.stdout
+    );
+    assert!(shown.stderr.contains("add --write"), "{}", shown.stderr);
+    assert!(!format!("{}{}", shown.stdout, shown.stderr).contains("s3cret"));
+    assert_eq!(everything(home.path()), before);
+    home.ok(&words);
+    let key = home.path().join("instances/x/api.key");
+    assert_eq!(fs::read_to_string(&key).unwrap(), "s3cret\n");
+    let mode = std::os::unix::fs::PermissionsExt::mode(&fs::metadata(&key).unwrap().permissions());
+    assert_eq!(mode & 0o777, 0o600);
+    home.ok(&["up", "x"]);
+    let row = home.row("x");
+    assert_eq!(row["port"].to_string(), port);
+    home.ok(&["down", "x"]);
+    let again = home.run(&words);
+    assert_eq!(again.code, 1);
+    assert!(again.stderr.contains("there already"), "{}", again.stderr);
+}
+
+#[test]
+fn files_of_others_are_imported_with_a_report() {
+    let home = TestHome::new();
+    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/import");
+    let swap = data.join("llama-swap.yaml");
+    let report = home.run(&[
+        "import",
+        "llama-swap",
+        "--json",
+        "--write",
+        swap.to_str().unwrap(),
+    ]);
+    let report = json(&report.stdout);
+    let names: Vec<_> = report["instances"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| {
+            (
+                one["name"].as_str().unwrap(),
+                one["written"].as_bool().unwrap(),
+            )
+        })
+        .collect();
+    assert_eq!(names, [("qwen3-30b", true), ("small", true)]);
+    assert!(report["notes"].to_string().contains("docker is left out"));
+    home.ok(&["config", "validate"]);
+    let presets = data.join("presets.ini");
+    let ran = home.ok(&["import", "presets", presets.to_str().unwrap()]);
+    // The flags are those of a current llama-server.
+    assert!(
+        ran.stdout.contains("\"--cache-ram\", \"0\""),
+        "{}",
+        ran.stdout
+    );
+    assert!(ran.stderr.contains("made-up is no flag"), "{}", ran.stderr);
+    let wrong = home.path().join("wrong.ini");
+    fs::write(&wrong, "[a]\nnonsense\n").unwrap();
+    let ran = home.run(&["import", "presets", wrong.to_str().unwrap()]);
+    assert_eq!(ran.code, 1);
+    assert!(ran.stderr.contains("wrong.ini:2: "), "{}", ran.stderr);
+}

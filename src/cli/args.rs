@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 use super::config::ConfigCommand;
+use super::import::ImportCommand;
 use super::init::InitArgs;
 use super::install::{InstallArgs, UninstallArgs};
 use super::output::ColorChoice;
@@ -122,6 +123,9 @@ pub(super) enum Command {
     /// Check, show and convert configuration files
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Take instances over from a command, from llama-server's presets or from llama-swap
+    #[command(subcommand)]
+    Import(ImportCommand),
     /// Print the completions of a shell
     #[command(
         after_help = "Examples:\n  llama-orch completions bash > ~/.local/share/bash-completion/completions/llama-orch\n  llama-orch completions zsh > ~/.zfunc/_llama-orch\n  llama-orch completions fish > ~/.config/fish/completions/llama-orch.fish"

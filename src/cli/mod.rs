@@ -12,6 +12,7 @@ mod doctor;
 pub mod exit;
 mod fit;
 pub mod help;
+mod import;
 mod init;
 mod install;
 mod logs;
@@ -136,6 +137,7 @@ async fn dispatch(cli: &Cli, home: &Home, output: &Output) -> Result<Exit, CliEr
         Some(Command::Orphans(args)) => orphans::run(home, args, output),
         Some(Command::Init(args)) => init::run(home, args, output),
         Some(Command::Config(command)) => config::run(home, command, output),
+        Some(Command::Import(command)) => import::run(home, command, output),
         Some(Command::Completions { shell }) => shell::completions(*shell, output),
         Some(Command::Man { dir }) => shell::man(dir.as_deref(), output),
         Some(Command::InstallService(args)) => install::install(home, args, output).await,

@@ -13,6 +13,7 @@ pub mod dynamic;
 pub mod fields;
 pub mod finding;
 pub mod home;
+pub mod import;
 mod json;
 pub mod load;
 pub mod migrate;

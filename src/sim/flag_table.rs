@@ -59,6 +59,12 @@ pub(super) fn help() -> String {
     text
 }
 
+/// Returns the flag that has this spelling or this variable.
+pub(super) fn find(word: &str) -> Option<Flag> {
+    let mut flags = sections().into_iter().flat_map(|section| section.flags);
+    flags.find(|flag| flag.is_spelled(word) || (!word.is_empty() && flag.environment == word))
+}
+
 /// Returns the lines of `--help` for one flag.
 pub(super) fn usage(spelling: &str) -> String {
     let mut flags = sections().into_iter().flat_map(|section| section.flags);
@@ -99,6 +105,12 @@ impl Flag {
         let affirmed_first = self.names.first().is_some_and(|first| *first != name);
         let negative = name.starts_with("--no-") || name.starts_with("-no") || name == "-nkvo";
         self.value.is_empty() && affirmed_first && negative
+    }
+
+    /// Returns the spelling that switches the flag off.
+    pub(super) fn off(&self) -> Option<&'static str> {
+        let mut names = self.names.iter().rev();
+        names.find(|name| self.negates(name)).copied()
     }
 
     /// Returns how many values follow the flag.

@@ -33,6 +33,27 @@ use flags::Request;
 /// Memory of every simulated device, in MiB.
 const DEVICE_MIB: u32 = 8192;
 
+/// What llama-server knows of a flag.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FlagShape {
+    pub name: &'static str,
+    /// How many values follow it.
+    pub values: usize,
+    /// The spelling that switches it off.
+    pub off: Option<&'static str>,
+}
+
+/// Returns what a current llama-server knows of a spelling, or of a variable that stands for one.
+#[must_use]
+pub fn flag_shape(word: &str) -> Option<FlagShape> {
+    let flag = flag_table::find(word)?;
+    Some(FlagShape {
+        name: flag.key(),
+        values: flag.values(),
+        off: flag.off(),
+    })
+}
+
 /// Runs the simulated server with the arguments after the program's name; returns its exit code.
 #[must_use]
 #[expect(
