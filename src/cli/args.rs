@@ -105,7 +105,7 @@ pub(super) enum Command {
     },
     /// Look for what is wrong with the installation, and say what to do
     #[command(
-        after_help = "Exit codes: 0 nothing is broken (there may be warnings), 1 something is.\n\nExamples:\n  llama-orch doctor\n  llama-orch doctor --json"
+        after_help = "Examples:\n  llama-orch doctor\n  llama-orch doctor --json\n\nIt exits 1 when something is broken; warnings alone exit 0."
     )]
     Doctor {
         /// Print JSON
