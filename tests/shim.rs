@@ -219,6 +219,24 @@ fn a_gentle_stop_asks_and_a_deaf_server_is_killed_after_its_grace() {
 }
 
 #[test]
+fn a_server_that_needs_a_second_request_gets_it_before_it_is_killed() {
+    let rig = Rig::new();
+    let second = "n=0; trap 'n=$((n+1)); test $n -lt 2 || exit 1' TERM";
+    let mut spec = rig.spec(&format!("{second}; echo up; while :; do sleep 0.01; done"));
+    // Asked again after three seconds, killed after four.
+    spec.grace_ms = 4_000;
+    let live = rig.launch(&spec);
+    wait_until("the server is up", || {
+        rig.whole_log("stdout.log") == b"up\n"
+    });
+    live.stop(StopMode::Gentle).unwrap();
+    let exit = rig.exit(&live);
+    assert_eq!(exit.status(), Some(ExitStatus::Code(1)));
+    assert!(exit.requested);
+    assert!(exit.ended_at - exit.started_at >= 3.0, "{exit:?}");
+}
+
+#[test]
 fn a_stop_leaves_no_detached_grandchild_behind() {
     let rig = Rig::new();
     let script = "setsid sh -c 'trap \"\" TERM; echo $$; exec sleep 600' & setsid sleep 601 & wait";

@@ -23,13 +23,19 @@ const UNKILLABLE_AFTER: Duration = Duration::from_secs(5);
 /// How often survivors are killed again, beside every SIGCHLD.
 const KILL_AGAIN: Duration = Duration::from_millis(20);
 
+/// The leader is asked again this long before its grace is over, or a quarter of the grace before.
+/// A real llama-server that is asked during a completion waits for its client for ever, and a second
+/// SIGTERM makes it exit with 1 within some milliseconds, which frees what a SIGKILL would leave to
+/// the kernel. Earlier would cut a slow clean-up short.
+const ASK_AGAIN_BEFORE: Duration = Duration::from_secs(1);
+
 /// The processes of a run, seen from a shim.
 pub(super) trait Tree {
     /// The descriptor that becomes readable when the leader ends.
     fn leader(&self) -> &OwnedFd;
     /// Milliseconds between asking and killing.
     fn grace(&self) -> Duration;
-    /// Asks the leader to end; called once.
+    /// Asks the leader to end; called once, and once more shortly before it is killed.
     fn ask(&mut self);
     /// Kills whatever lives.
     fn kill(&mut self);
@@ -47,8 +53,18 @@ pub(super) trait Tree {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
     Running,
-    Asked { kill_at: Instant },
-    Killing { since: Instant, told: bool },
+    Asked {
+        again_at: Instant,
+        kill_at: Instant,
+    },
+    /// The second request is out.
+    AskedAgain {
+        kill_at: Instant,
+    },
+    Killing {
+        since: Instant,
+        told: bool,
+    },
 }
 
 pub(super) struct EventLoop {
@@ -166,11 +182,13 @@ impl EventLoop {
                 self.record.stopping();
                 tree.ask();
                 let grace = self.record.present_grace().unwrap_or_else(|| tree.grace());
+                let now = Instant::now();
                 self.stage = Stage::Asked {
-                    kill_at: Instant::now() + grace,
+                    again_at: now + (grace - ASK_AGAIN_BEFORE.min(grace / 4)),
+                    kill_at: now + grace,
                 };
             }
-            (Request::Kill, Stage::Running | Stage::Asked { .. }) => {
+            (Request::Kill, Stage::Running | Stage::Asked { .. } | Stage::AskedAgain { .. }) => {
                 self.record.stopping();
                 self.begin_kill(tree);
             }
@@ -178,9 +196,15 @@ impl EventLoop {
                 self.stdout.rotate_now();
                 self.stderr.rotate_now();
             }
-            (Request::ChildEnded, Stage::Running | Stage::Asked { .. }) => tree.reap_others(),
+            (
+                Request::ChildEnded,
+                Stage::Running | Stage::Asked { .. } | Stage::AskedAgain { .. },
+            ) => tree.reap_others(),
             // A second request changes nothing, and while killing every turn looks at the children.
-            (Request::Stop, Stage::Asked { .. } | Stage::Killing { .. })
+            (
+                Request::Stop,
+                Stage::Asked { .. } | Stage::AskedAgain { .. } | Stage::Killing { .. },
+            )
             | (Request::Kill, Stage::Killing { .. })
             | (Request::ChildEnded, Stage::Killing { .. }) => {}
         }
@@ -199,7 +223,13 @@ impl EventLoop {
     fn on_time(&mut self, tree: &mut impl Tree) {
         match self.stage {
             Stage::Running => {}
-            Stage::Asked { kill_at } => {
+            Stage::Asked { again_at, kill_at } => {
+                if Instant::now() >= again_at {
+                    tree.ask();
+                    self.stage = Stage::AskedAgain { kill_at };
+                }
+            }
+            Stage::AskedAgain { kill_at } => {
                 if Instant::now() >= kill_at {
                     self.begin_kill(tree);
                 }
@@ -218,7 +248,9 @@ impl EventLoop {
     fn next_deadline(&self) -> Option<Duration> {
         match self.stage {
             Stage::Running => None,
-            Stage::Asked { kill_at } => Some(kill_at.saturating_duration_since(Instant::now())),
+            Stage::Asked { again_at: at, .. } | Stage::AskedAgain { kill_at: at } => {
+                Some(at.saturating_duration_since(Instant::now()))
+            }
             Stage::Killing { told: false, .. } => Some(KILL_AGAIN),
             Stage::Killing { told: true, .. } => Some(UNKILLABLE_AFTER),
         }

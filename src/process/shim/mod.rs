@@ -12,6 +12,8 @@
 //!   end, and is killed until no child is left (`parent`).
 //! * A shim that attached to a run is nobody's parent; it finds the tree by its token
 //!   (`attached`).
+//! * A stop asks the leader with SIGTERM, once more near the end of its grace (`event_loop` says
+//!   why), and kills the whole tree when the grace is over.
 //! * `tree.lock` is inherited by the whole tree: while it is held, something of the run lives.
 //!
 //! One thread, one epoll loop (`event_loop`), no runtime: a shim costs little memory because

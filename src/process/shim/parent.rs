@@ -41,7 +41,6 @@ impl Tree for Parent {
     }
 
     fn ask(&mut self) {
-        // Once only: a second SIGTERM makes llama-server exit in the middle of its clean-up.
         os::signal(&self.leader, Signal::TERM).ok(); // it may just have ended
         os::signal(&self.leader, Signal::CONT).ok(); // a stopped process could not obey
     }
