@@ -91,7 +91,7 @@ async fn running(client: &Client) -> i32 {
         let snapshot = body.to_snapshot();
         generation = snapshot.generation;
         let row = &snapshot.rows[0];
-        if let (Some(pid), "ready") = (row.pid, row.state_word().as_ref()) {
+        if let (Some(pid), "ready") = (row.pid, row.state_word()) {
             return pid;
         }
     }
