@@ -11,6 +11,7 @@ use super::import::ImportCommand;
 use super::init::InitArgs;
 use super::install::{InstallArgs, UninstallArgs};
 use super::output::ColorChoice;
+use crate::domain::event::EventType;
 use crate::domain::instance::{InstanceName, InvalidName};
 
 /// Looks after every llama-server on this machine: starts, watches, restarts and explains them.
@@ -112,6 +113,16 @@ pub(super) enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Show what happened
+    #[command(
+        after_help = "Examples:\n  llama-orch events -n 20\n  llama-orch events -f --level warning\n  llama-orch events --type crashed,gave_up --since 1d --json"
+    )]
+    Events(EventsArgs),
+    /// Probe instances now; the exit code says the result
+    #[command(
+        after_help = "Examples:\n  llama-orch health chat\n  llama-orch health --watch\n\nExit codes: 0 healthy, 7 not healthy, 8 not running, 2 no such instance"
+    )]
+    Health(HealthArgs),
     /// Control the background supervisor
     #[command(subcommand)]
     Daemon(DaemonCommand),
@@ -269,6 +280,51 @@ pub(super) struct DescribeArgs {
     /// The instance
     pub(super) name: String,
     /// Print JSON
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Clone, Debug, Args)]
+pub(super) struct EventsArgs {
+    /// Only events of this instance
+    #[arg(long, value_name = "NAME")]
+    pub(super) instance: Option<String>,
+    /// Only events of this level or worse
+    #[arg(long, value_name = "LEVEL", value_parser = ["info", "warning", "error"])]
+    pub(super) level: Option<String>,
+    /// Only events of these types
+    #[arg(
+        long = "type",
+        value_name = "TYPE",
+        value_delimiter = ',',
+        value_parser = EventType::NAMES.map(|(_, word)| word)
+    )]
+    pub(super) kinds: Vec<String>,
+    /// Only events since then: 10m, 2h, or a time (RFC 3339)
+    #[arg(long, value_name = "TIME")]
+    pub(super) since: Option<String>,
+    /// Keep printing events as they happen
+    #[arg(short, long)]
+    pub(super) follow: bool,
+    /// The newest N events (100, or all with --since)
+    #[arg(short = 'n', long, value_name = "N")]
+    pub(super) tail: Option<u32>,
+    /// Print JSON; with -f one object per line
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Clone, Debug, Args)]
+pub(super) struct HealthArgs {
+    /// The instance (all without a name)
+    pub(super) name: Option<String>,
+    /// All instances
+    #[arg(long, conflicts_with = "name")]
+    pub(super) all: bool,
+    /// Print each change as it happens
+    #[arg(long)]
+    pub(super) watch: bool,
+    /// Print JSON; with --watch one object per line
     #[arg(long)]
     pub(super) json: bool,
 }

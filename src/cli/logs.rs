@@ -282,7 +282,7 @@ impl Log {
 }
 
 /// Reads `10m`, `2h 30m` or an RFC 3339 time into unix milliseconds.
-fn parse_since(text: &str) -> Result<u64, CliError> {
+pub(super) fn parse_since(text: &str) -> Result<u64, CliError> {
     let moment = match text.parse::<jiff::SignedDuration>() {
         Ok(ago) => Timestamp::now().checked_sub(ago).ok(),
         Err(_) => text.parse::<Timestamp>().ok(),

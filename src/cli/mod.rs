@@ -9,8 +9,10 @@ mod dashboard;
 mod describe;
 mod devices;
 mod doctor;
+mod events;
 pub mod exit;
 mod fit;
+mod health;
 pub mod help;
 mod import;
 mod init;
@@ -133,6 +135,8 @@ async fn dispatch(cli: &Cli, home: &Home, output: &Output) -> Result<Exit, CliEr
             devices::run(home, *json, asking, output)
         }
         Some(Command::Doctor { json }) => doctor::run(home, *json, output).await,
+        Some(Command::Events(args)) => events::run(home, args, output).await,
+        Some(Command::Health(args)) => health::run(home, args, output).await,
         Some(Command::Daemon(command)) => daemon::run(home, command.clone(), output).await,
         Some(Command::Orphans(args)) => orphans::run(home, args, output),
         Some(Command::Init(args)) => init::run(home, args, output),

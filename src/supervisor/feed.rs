@@ -8,7 +8,8 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use crate::domain::event::{Event, EventFilter};
-use crate::store::{Reader, StoredEvent};
+use crate::domain::instance::InstanceName;
+use crate::store::{HealthSample, Reader, StoreError, StoredEvent};
 
 /// Events kept in memory.
 const RING_LIMIT: usize = 4096;
@@ -123,13 +124,23 @@ impl EventFeed {
 
     /// The matching events of the database; none when it cannot be read.
     async fn stored(&self, filter: EventFilter) -> Vec<StoredEvent> {
+        self.ask(move |reader| reader.events(&filter)).await
+    }
+
+    /// Returns the newest changes of an instance's health, oldest first.
+    pub(super) async fn health_changes(&self, name: InstanceName, limit: u32) -> Vec<HealthSample> {
+        self.ask(move |reader| reader.health_changes(&name, limit))
+            .await
+    }
+
+    async fn ask<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&Reader) -> Result<Vec<T>, StoreError> + Send + 'static,
+    ) -> Vec<T> {
         let path = self.database.clone();
-        let read = move || {
-            let reader = Reader::open(&path).ok().flatten()?;
-            reader.events(&filter).ok()
-        };
-        let events = tokio::task::spawn_blocking(read).await;
-        events.ok().flatten().unwrap_or_default()
+        let read = move || question(&Reader::open(&path).ok().flatten()?).ok();
+        let found = tokio::task::spawn_blocking(read).await;
+        found.ok().flatten().unwrap_or_default()
     }
 }
 

@@ -13,6 +13,7 @@ use crate::domain::event::EventFilter;
 use crate::domain::fleet::FleetSnapshot;
 use crate::domain::instance::InstanceName;
 use crate::domain::run::RunId;
+use crate::store::HealthSample;
 
 /// A way to the supervisor's actor; cheap to clone.
 #[derive(Clone)]
@@ -146,14 +147,9 @@ impl Handle {
         self.events.page(filter, wait).await
     }
 
-    /// Returns whether an instance of this name is known.
-    #[must_use]
-    pub fn knows(&self, name: &InstanceName) -> bool {
-        self.snapshot
-            .borrow()
-            .rows
-            .iter()
-            .any(|row| row.name == *name)
+    /// Returns the newest `limit` changes of an instance's health, oldest first.
+    pub async fn health_changes(&self, name: InstanceName, limit: u32) -> Vec<HealthSample> {
+        self.events.health_changes(name, limit).await
     }
 
     async fn send(&self, message: super::actor::Message) -> Result<(), CommandError> {

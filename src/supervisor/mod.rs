@@ -26,6 +26,7 @@ use std::collections::BTreeSet;
 
 use crate::domain::instance::InstanceName;
 
+pub use probing::probe_once;
 pub use start::{StartError, start};
 
 /// Which instances an owner decides for.

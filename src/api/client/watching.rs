@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{ANSWER_TIME, Client, ClientError};
 use crate::api::LONG_POLL_LIMIT_MS;
-use crate::api::wire::{EventsBody, EventsQuery, FleetBody, RefreshRequest};
+use crate::api::wire::{EventsBody, EventsQuery, FleetBody, HealthHistoryBody, RefreshRequest};
 use crate::domain::event::EventFilter;
 use crate::domain::instance::InstanceName;
 
@@ -28,6 +28,20 @@ impl Client {
         let deadline = ANSWER_TIME + Duration::from_millis(wait_ms);
         self.get(&format!("/events?{}", query.to_text()), deadline)
             .await
+    }
+
+    /// `GET /instances/{name}/health`: the newest `limit` changes of health, oldest first.
+    ///
+    /// # Errors
+    ///
+    /// Returns why there is no answer.
+    pub async fn health_history(
+        &self,
+        name: &InstanceName,
+        limit: u32,
+    ) -> Result<HealthHistoryBody, ClientError> {
+        let path = format!("/instances/{name}/health?limit={limit}");
+        self.get(&path, ANSWER_TIME).await
     }
 
     /// `POST /refresh`: has the configurations read again and these instances, or all, probed now.

@@ -136,6 +136,27 @@ pub struct RefreshRequest {
     pub wait_ms: Option<u64>,
 }
 
+/// The query of `GET /instances/{name}/health`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HealthQuery {
+    pub limit: Option<u32>,
+}
+
+/// `GET /instances/{name}/health`, oldest first.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct HealthHistoryBody {
+    pub changes: Vec<HealthChangeBody>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct HealthChangeBody {
+    /// RFC 3339.
+    pub ts: String,
+    pub health: String,
+    pub response_ms: Option<f64>,
+    pub error: Option<String>,
+}
+
 /// Turns unix seconds into RFC 3339 text; a time out of range becomes the epoch.
 #[must_use]
 pub fn rfc3339(seconds: f64) -> String {

@@ -12,6 +12,7 @@ use crate::api::wire::{AutopsyBody, EventBody, ExitBody, FitBody, InstanceBody, 
 use crate::config::home::Home;
 use crate::config::load::{self, ConfigSet};
 use crate::config::{drift, render, secrets};
+use crate::daemon::http::event_body;
 use crate::domain::event::EventFilter;
 use crate::domain::fleet::FleetSnapshot;
 use crate::domain::instance::{InstanceName, InstanceSpec, Port};
@@ -274,17 +275,7 @@ impl Past {
                     error: change.error,
                 })
                 .collect(),
-            events: events
-                .iter()
-                .map(|event| EventBody {
-                    id: event.id,
-                    ts: rfc3339(event.at),
-                    instance: event.instance.clone(),
-                    level: event.level.to_string(),
-                    event_type: event.kind.clone(),
-                    message: event.message.clone(),
-                })
-                .collect(),
+            events: events.iter().map(event_body).collect(),
         }
     }
 }

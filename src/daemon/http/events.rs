@@ -31,14 +31,14 @@ pub(super) async fn events(
         .events(&filter, Duration::from_millis(wait))
         .await;
     Ok(Json(EventsBody {
-        events: page.events.iter().map(body).collect(),
+        events: page.events.iter().map(event_body).collect(),
         last_id: page.last_id,
     }))
 }
 
 /// Puts a stored event on the wire, whatever its kind.
 #[must_use]
-pub(crate) fn body(event: &StoredEvent) -> EventBody {
+pub(crate) fn event_body(event: &StoredEvent) -> EventBody {
     EventBody {
         id: event.id,
         ts: rfc3339(event.at),

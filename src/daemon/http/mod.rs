@@ -30,6 +30,8 @@ use crate::supervisor::decision::{Action, Command, Denied};
 use crate::supervisor::handle::{Answer, CommandError, Handle};
 pub use diagnosis::build_body;
 
+pub(crate) use self::events::event_body;
+
 /// At most ten pictures a second for one waiting client.
 const PICTURE_SPACING: Duration = Duration::from_millis(100);
 
@@ -64,6 +66,7 @@ pub fn router(owner: Owner) -> Router {
         .route("/instances/{name}/stop", post(stop))
         .route("/instances/{name}/restart", post(restart))
         .route("/events", get(events::events))
+        .route("/instances/{name}/health", get(refresh::history))
         .route("/refresh", post(refresh::refresh))
         .route("/owner/yield", post(yield_home))
         .route("/owner/stop", post(stop_owner))

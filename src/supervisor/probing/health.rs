@@ -126,6 +126,11 @@ pub(super) async fn run(
     }
 }
 
+/// Looks once.
+pub(super) async fn once(subject: &Subject) -> Sight {
+    Probe::new(subject).look().await.0
+}
+
 /// Waits until a look is due; returns sooner when somebody asks for one.
 async fn next_knock(due: Instant, knocks: &mut mpsc::Receiver<Knock>) -> Option<Knock> {
     tokio::select! {

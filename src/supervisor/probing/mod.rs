@@ -7,6 +7,7 @@ mod family;
 mod gauge;
 mod health;
 mod measuring;
+mod once;
 mod pace;
 mod progress;
 mod target;
@@ -17,6 +18,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot, watch};
+
+pub use once::probe_once;
 
 use super::actor::Message;
 use super::measure::Board;
