@@ -119,9 +119,7 @@ pub(super) enum Command {
     )]
     Events(EventsArgs),
     /// Probe instances now; the exit code says the result
-    #[command(
-        after_help = "Examples:\n  llama-orch health chat\n  llama-orch health --watch\n\nExit codes: 0 healthy, 7 not healthy, 8 not running, 2 no such instance"
-    )]
+    #[command(after_help = "Examples:\n  llama-orch health chat\n  llama-orch health --watch")]
     Health(HealthArgs),
     /// Control the background supervisor
     #[command(subcommand)]

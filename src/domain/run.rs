@@ -7,7 +7,7 @@ use std::fmt;
 pub struct RunId(String);
 
 /// A process named so that a reused pid cannot be mistaken for it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ProcessId {
     pub pid: i32,
     /// Raw `/proc/PID/stat` field 22: clock ticks since boot.

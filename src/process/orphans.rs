@@ -5,7 +5,7 @@ use std::fs;
 use std::io;
 use std::os::fd::AsFd as _;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::process::{Signal, WaitId, WaitIdOptions, waitid};
 
@@ -16,6 +16,8 @@ use crate::domain::run::{ProcessId, StopMode};
 
 /// A shim that has not reported within this is given up by its owner.
 const START_TIME: Duration = Duration::from_secs(10);
+/// A child that ended this long ago and is still there will be reaped by nobody else.
+const LEFT_ALONE: Duration = Duration::from_secs(1);
 
 /// A process of ours that nobody owns.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -105,27 +107,38 @@ fn others() -> io::Result<Vec<i32>> {
 
 /// Children of killed shims that came to us, the subreaper, and that nobody else will reap.
 ///
-/// A zombie is reaped at the second look that finds it: one that we started ourselves is gone by
+/// A zombie is reaped at a later look that finds it again: one that we started ourselves is gone by
 /// then, reaped by whoever waits for it, and its exit code is never stolen.
 #[derive(Debug, Default)]
 pub struct Inherited {
-    seen: Vec<ProcessId>,
+    seen: Vec<(ProcessId, Instant)>,
 }
 
 impl Inherited {
-    /// Reaps the ended children seen at the last look too, except `known` ones. Returns them.
-    pub fn reap(&mut self, known: &[ProcessId]) -> Vec<ProcessId> {
+    /// Reaps the ended children seen at an earlier look too, except `known` ones. Returns them.
+    pub fn reap(&mut self, known: &[ProcessId], now: Instant) -> Vec<ProcessId> {
         let ended: Vec<ProcessId> = os::own_children()
             .into_iter()
             .filter(|pid| os::stat(*pid).is_ok_and(|stat| stat.state == 'Z'))
             .filter_map(|pid| os::identity(pid).ok())
             .filter(|process| !known.contains(process))
             .collect();
+        let since = |process: ProcessId| {
+            let seen = self.seen.iter().find(|(seen, _)| *seen == process);
+            seen.map_or(now, |(_, since)| *since)
+        };
+        let ended: Vec<(ProcessId, Instant)> = ended
+            .into_iter()
+            .map(|process| (process, since(process)))
+            .collect();
         let (old, new): (Vec<_>, Vec<_>) = ended
             .into_iter()
-            .partition(|process| self.seen.contains(process));
+            .partition(|(_, since)| now.saturating_duration_since(*since) >= LEFT_ALONE);
         self.seen = new;
-        old.into_iter().filter(|process| reaped(*process)).collect()
+        old.into_iter()
+            .map(|(process, _)| process)
+            .filter(|process| reaped(*process))
+            .collect()
     }
 }
 
@@ -194,9 +207,9 @@ pub fn stop_token(token: &str, mode: StopMode, grace: Duration) -> io::Result<us
             os::signal(pidfd, Signal::TERM).ok(); // it may just have ended
             os::signal(pidfd, Signal::CONT).ok(); // a stopped process could not obey
         }
-        let deadline = std::time::Instant::now() + grace;
+        let deadline = Instant::now() + grace;
         for (_, pidfd) in &first {
-            let left = deadline.saturating_duration_since(std::time::Instant::now());
+            let left = deadline.saturating_duration_since(Instant::now());
             if !os::readable_within(pidfd, left) {
                 break;
             }
@@ -279,9 +292,16 @@ mod tests {
             .collect();
         assert!(others.contains(&kept));
         let mut inherited = Inherited { seen: Vec::new() };
-        assert!(!inherited.reap(&others).contains(&gone));
-        inherited.seen.retain(|process| *process == gone);
-        assert_eq!(inherited.reap(&others), [gone]);
+        let now = Instant::now();
+        assert!(!inherited.reap(&others, now).contains(&gone));
+        inherited.seen.retain(|(process, _)| *process == gone);
+        assert_eq!(
+            inherited.reap(&others, now),
+            [],
+            "somebody may yet wait for it"
+        );
+        inherited.seen.retain(|(process, _)| *process == gone);
+        assert_eq!(inherited.reap(&others, now + LEFT_ALONE), [gone]);
         assert!(os::exit_of_zombie(gone).is_none());
         assert!(forgotten.wait().is_err(), "reaped already");
         assert_eq!(known.wait().expect("reap").code(), Some(7));

@@ -1,5 +1,6 @@
 //! Which ports are free, and who holds the others.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::fs;
 use std::io;
@@ -92,6 +93,13 @@ pub fn check_free(host: &str, port: u16) -> Result<(), PortError> {
         }
     }
     Ok(())
+}
+
+/// Returns whether somebody listens where a server of this host and port would.
+#[must_use]
+pub fn is_taken(host: &str, port: u16) -> bool {
+    let mut hosts = host.split(',').map(str::trim);
+    hosts.any(|host| bind(host, port).is_err_and(|error| error.kind() == io::ErrorKind::AddrInUse))
 }
 
 /// Finds a port that is free now and not in `avoid`.
@@ -203,8 +211,30 @@ struct Row<'a> {
 
 /// Lists the sockets of the lines that are wanted, as they are called in `/proc/PID/fd`.
 fn inodes(wanted: impl Fn(&Row<'_>) -> bool) -> Vec<String> {
-    let port = |address: &str| u16::from_str_radix(address.rsplit(':').next()?, 16).ok();
     let mut inodes = Vec::new();
+    each_row(|row, inode| {
+        if wanted(row) {
+            inodes.push(inode);
+        }
+    });
+    inodes
+}
+
+/// Returns every TCP port that is listened on, with its sockets as they are called in
+/// `/proc/PID/fd`.
+#[must_use]
+pub fn listening() -> BTreeMap<u16, Vec<String>> {
+    let mut found: BTreeMap<u16, Vec<String>> = BTreeMap::new();
+    each_row(|row, inode| {
+        if let (LISTEN, Some(port)) = (row.state, row.local_port) {
+            found.entry(port).or_default().push(inode);
+        }
+    });
+    found
+}
+
+fn each_row(mut take: impl FnMut(&Row<'_>, String)) {
+    let port = |address: &str| u16::from_str_radix(address.rsplit(':').next()?, 16).ok();
     for table in ["/proc/net/tcp", "/proc/net/tcp6"] {
         let text = fs::read_to_string(table).unwrap_or_default();
         for line in text.lines().skip(1) {
@@ -217,15 +247,14 @@ fn inodes(wanted: impl Fn(&Row<'_>) -> bool) -> Vec<String> {
                 remote_port: port(remote),
                 state,
             };
-            if wanted(&row) {
-                inodes.push(format!("socket:[{inode}]"));
-            }
+            take(&row, format!("socket:[{inode}]"));
         }
     }
-    inodes
 }
 
-pub(super) fn holds_any(pid: i32, inodes: &[String]) -> bool {
+/// Returns whether a process has one of these sockets open.
+#[must_use]
+pub fn holds_any(pid: i32, inodes: &[String]) -> bool {
     let Ok(descriptors) = fs::read_dir(format!("/proc/{pid}/fd")) else {
         return false;
     };

@@ -1,6 +1,10 @@
 //! The configurations as the supervisor sees them.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::state::{Config, Up};
@@ -18,11 +22,14 @@ pub struct Loaded {
     pub settings: Settings,
     /// What is wrong with files that belong to no instance.
     pub problems: BTreeSet<String>,
+    /// Of the files just before they were read.
+    pub signature: u64,
 }
 
 /// Reads every configuration of the home. Blocking.
 #[must_use]
 pub fn read(home: &Home, last_good: Option<&Settings>) -> Loaded {
+    let signature = signature(home);
     let found = Settings::load(home);
     let mut problems = errors(&found.findings);
     let settings = match last_good {
@@ -35,7 +42,34 @@ pub fn read(home: &Home, last_good: Option<&Settings>) -> Loaded {
         instances: of_set(&set),
         settings: set.settings,
         problems,
+        signature,
     }
+}
+
+/// Returns a number that is another when a configuration file is, without reading any.
+#[must_use]
+pub fn signature(home: &Home) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    let mut note = |path: &Path| {
+        if let Ok(file) = fs::metadata(path) {
+            let stamp = (file.len(), file.mtime(), file.mtime_nsec(), file.ino());
+            (path, stamp).hash(&mut hasher);
+        }
+    };
+    note(&home.settings_file());
+    note(&home.autostart_file());
+    note(&home.registry_file());
+    let entries = fs::read_dir(home.instances_dir()).into_iter().flatten();
+    let mut folders: Vec<PathBuf> = entries
+        .filter_map(Result::ok)
+        .map(|entry| entry.path())
+        .collect();
+    folders.sort_unstable();
+    for folder in folders {
+        note(&folder.join("config.toml"));
+        note(&folder.join("config.json"));
+    }
+    hasher.finish()
 }
 
 fn errors(findings: &[Finding]) -> BTreeSet<String> {

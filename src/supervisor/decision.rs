@@ -12,13 +12,15 @@ use crate::domain::exit::RunExit;
 use crate::domain::instance::{InstanceName, InstanceSpec};
 use crate::domain::lifecycle::{Desired, Failure, Health};
 use crate::domain::readings::{HostReadings, Readings};
-use crate::domain::run::{RunId, StopMode};
+use crate::domain::run::{ProcessId, RunId, StopMode};
 
 /// Everything that can happen to a fleet.
 #[derive(Clone, Debug)]
 pub enum Input {
     Command(Command),
     ConfigsLoaded(Configs),
+    /// The regular look whether everything is as it is believed to be.
+    Surveyed(Survey),
     /// A living run of an earlier owner was proven and taken over.
     Adopted {
         name: InstanceName,
@@ -123,6 +125,56 @@ pub struct Measured {
     pub progress: Option<u8>,
     /// What it does while it loads.
     pub activity: Option<String>,
+}
+
+/// What a look at the world found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Survey {
+    /// Processes that listen where an instance should.
+    pub strangers: Vec<Stranger>,
+    pub orphans: Vec<OrphanSeen>,
+    /// Ended processes that nobody else would have reaped.
+    pub reaped: usize,
+}
+
+/// A process on the port of an instance that is not the instance's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stranger {
+    pub name: InstanceName,
+    pub port: u16,
+    pub process: ProcessId,
+    pub executable: String,
+    pub place: Place,
+}
+
+/// Whose port it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// Of an instance without a run.
+    Idle,
+    OfARun,
+}
+
+/// A process that carries a token of ours and belongs to no run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OrphanSeen {
+    pub process: ProcessId,
+    pub executable: String,
+    pub run_id: Option<String>,
+    pub instance: Option<InstanceName>,
+}
+
+/// Something that was told and lasts.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Noticed {
+    Stranger {
+        name: InstanceName,
+        port: u16,
+        process: ProcessId,
+    },
+    Orphan {
+        process: ProcessId,
+    },
 }
 
 /// Every configuration of the home, read again.

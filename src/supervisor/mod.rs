@@ -5,6 +5,7 @@
 pub mod actor;
 pub mod builds;
 mod clock;
+mod config_watch;
 pub mod configs;
 pub mod decision;
 pub mod ends;
@@ -18,6 +19,7 @@ pub mod policy;
 #[cfg(test)]
 mod policy_tests;
 mod probing;
+mod reconcile;
 mod record;
 mod start;
 pub mod state;

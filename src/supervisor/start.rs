@@ -12,6 +12,7 @@ use tracing::warn;
 use super::Scope;
 use super::actor::{Actor, Message, Parts};
 use super::clock::{Clock, wall};
+use super::config_watch;
 use super::configs;
 use super::decision::{Configs, Input, Newcomers};
 use super::ends;
@@ -19,6 +20,7 @@ use super::feed::EventFeed;
 use super::handle::Handle;
 use super::launch::{self, Launcher};
 use super::measure::{self, Board};
+use super::reconcile;
 use super::record::{Recorder, Remembered};
 use super::state::{Config, Fleet};
 use crate::config::home::Home;
@@ -80,13 +82,20 @@ pub async fn start(
     }
     let open_files = raise_open_files();
     let (recorder, remembered) = Recorder::open(home)?;
-    let prepared = home.clone();
+    let (sender, inbox) = mpsc::channel(INBOX);
+    let config_watch = match scope {
+        Scope::Fleet => config_watch::start(home, sender.clone(), shutdown.clone(), tasks),
+        Scope::Only(_) => None,
+    };
+    let (prepared, watch) = (home.clone(), config_watch.clone());
     let (loaded, found) = tokio::task::spawn_blocking(move || {
+        if let Some(watch) = watch {
+            watch.follow(&prepared);
+        }
         (configs::read(&prepared, None), look_at_runs(&prepared))
     })
     .await?;
     let shim = ShimProgram::find().map_err(StartError::Shim)?;
-    let (sender, inbox) = mpsc::channel(INBOX);
     let watching = sender.clone();
     let watcher =
         PidWatcher::start(move |key| watching.blocking_send(Message::Ended { key }).is_ok())
@@ -135,6 +144,8 @@ pub async fn start(
         clock: Clock::new(),
         board: board.clone(),
         settings: loaded.settings,
+        signature: loaded.signature,
+        config_watch,
     });
     let mut inputs = vec![Input::ConfigsLoaded(Configs {
         instances: loaded.instances,
@@ -154,6 +165,7 @@ pub async fn start(
     let audience = board.audience.clone();
     let delivery = measure::deliver(board, sender.clone());
     tasks.spawn(shutdown.clone().run_until_cancelled_owned(delivery));
+    tasks.spawn(look_over_regularly(sender.clone(), shutdown.clone()));
     tasks.spawn(actor.run(shutdown));
     Ok(Handle {
         inbox: sender,
@@ -162,6 +174,18 @@ pub async fn start(
         events,
         database,
     })
+}
+
+async fn look_over_regularly(sender: mpsc::Sender<Message>, shutdown: CancellationToken) {
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(reconcile::SPACING) => {}
+            () = shutdown.cancelled() => return,
+        }
+        if sender.send(Message::LookOver).await.is_err() {
+            return;
+        }
+    }
 }
 
 /// Many runs need many descriptors; returns the usual limit, which servers get back.

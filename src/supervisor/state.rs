@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::decision::PortTable;
+use super::decision::{Noticed, PortTable};
 use crate::domain::autopsy::{Autopsy, Cause};
 use crate::domain::exit::ExitStatus;
 use crate::domain::fleet::{FleetSnapshot, InstanceRow};
@@ -23,6 +23,8 @@ pub struct Fleet {
     pub host: HostReadings,
     /// What is wrong with files that belong to no instance; each is told once.
     pub problems: BTreeSet<String>,
+    /// What the regular look told and still sees.
+    pub noticed: BTreeSet<Noticed>,
     /// What was wanted of instances whose files are gone, should they come back.
     pub wishes: BTreeMap<InstanceName, Desired>,
 }
@@ -372,6 +374,7 @@ impl Fleet {
             max_loading,
             host: HostReadings::default(),
             problems: BTreeSet::new(),
+            noticed: BTreeSet::new(),
             wishes: BTreeMap::new(),
         }
     }

@@ -6,6 +6,7 @@ use super::super::configs::Loaded;
 use super::super::decision::{Command, Input};
 use super::super::handle::{Answer, CommandError};
 use super::super::state::Up;
+use super::look_over::LookedOver;
 use crate::domain::instance::InstanceName;
 use crate::process::live::LiveRun;
 
@@ -23,6 +24,11 @@ pub enum Message {
         names: Option<Vec<InstanceName>>,
         reply: oneshot::Sender<Looks>,
     },
+    /// Something about the configurations may have changed.
+    ConfigsTouched,
+    /// It is time to look whether everything is as it is believed to be.
+    LookOver,
+    LookedOver(Box<LookedOver>),
     /// Answered once everything before it is stored.
     Settle {
         reply: oneshot::Sender<()>,
@@ -59,5 +65,6 @@ pub type Looks = Vec<oneshot::Receiver<()>>;
 pub enum Waiting {
     Command(Command, oneshot::Sender<Result<Answer, CommandError>>),
     Autostart(oneshot::Sender<Result<Answer, CommandError>>),
+    Touched,
     Refresh(Option<Vec<InstanceName>>, oneshot::Sender<Looks>),
 }

@@ -9,6 +9,7 @@
 //! things that come back later.
 
 mod effects;
+mod look_over;
 mod message;
 mod reading;
 mod refresh;
@@ -22,6 +23,7 @@ use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::clock::Clock;
+use super::config_watch::ConfigWatch;
 use super::configs;
 use super::decision::{Action, Command, Effect, Input, Outcome};
 use super::ends::OomWatch;
@@ -38,6 +40,7 @@ use crate::domain::instance::InstanceName;
 use crate::domain::lifecycle::{Failure, Health};
 use crate::domain::run::RunId;
 use crate::process::watch::PidWatcher;
+use look_over::Looking;
 pub use message::{Looks, Message, Waiting};
 use refresh::Probe;
 use runs::Watching;
@@ -59,6 +62,10 @@ pub(super) struct Actor {
     pub(super) board: Board,
     /// The last good ones.
     settings: Settings,
+    /// Of the configuration files as they were last read.
+    signature: u64,
+    config_watch: Option<ConfigWatch>,
+    looking: Looking,
     watching: HashMap<InstanceName, Watching>,
     pub(super) oom: OomWatch,
     next_key: u64,
@@ -89,6 +96,8 @@ pub(super) struct Parts {
     pub(super) clock: Clock,
     pub(super) board: Board,
     pub(super) settings: Settings,
+    pub(super) signature: u64,
+    pub(super) config_watch: Option<ConfigWatch>,
 }
 
 impl Actor {
@@ -106,6 +115,9 @@ impl Actor {
             clock: parts.clock,
             board: parts.board,
             settings: parts.settings,
+            signature: parts.signature,
+            config_watch: parts.config_watch,
+            looking: Looking::default(),
             watching: HashMap::new(),
             oom: OomWatch::default(),
             next_key: 1,
@@ -129,6 +141,7 @@ impl Actor {
             }
             self.turn(&mut batch).await;
         }
+        self.looking.cancelled.cancel();
         for (_, probe) in self.probes.drain() {
             probe.token.cancel();
         }
@@ -178,6 +191,9 @@ impl Actor {
             Message::Refresh { names, reply } => {
                 self.read_configs(Waiting::Refresh(names, reply));
             }
+            Message::ConfigsTouched => self.read_configs(Waiting::Touched),
+            Message::LookOver => self.look_over(None, effects),
+            Message::LookedOver(looked) => self.looked_over(*looked, effects),
             Message::Settle { reply } => settled.push(reply),
             Message::ConfigsRead { loaded, then } => {
                 self.configs_read(loaded, then, effects, replies);

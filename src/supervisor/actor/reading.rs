@@ -1,5 +1,7 @@
 //! Reading the configurations again, and what waits for it.
 
+use tokio::sync::oneshot;
+
 use super::super::Scope;
 use super::super::configs::{self, Loaded};
 use super::super::decision::{Configs, Effect, Input, Newcomers};
@@ -20,8 +22,19 @@ impl Actor {
         let then = std::mem::take(&mut self.waiting);
         let home = self.launcher.home.clone();
         let settings = self.settings.clone();
+        let renewed = |waiting: &Waiting| match waiting {
+            Waiting::Touched | Waiting::Refresh(..) => true,
+            Waiting::Command(..) | Waiting::Autostart(_) => false,
+        };
+        let watch = self
+            .config_watch
+            .clone()
+            .filter(|_| then.iter().any(renewed));
         let sender = self.sender.clone();
         tokio::task::spawn_blocking(move || {
+            if let Some(watch) = watch {
+                watch.follow(&home);
+            }
             let loaded = configs::read(&home, Some(&settings));
             sender
                 .blocking_send(Message::ConfigsRead { loaded, then })
@@ -39,6 +52,7 @@ impl Actor {
         self.reading = false;
         self.fleet.max_loading = loaded.settings.supervisor.max_loading.max(1) as usize;
         self.settings = loaded.settings;
+        self.signature = loaded.signature;
         let configs = Configs {
             instances: loaded.instances,
             problems: loaded.problems,
@@ -58,8 +72,12 @@ impl Actor {
                     self.decide(Input::Autostart { names }, effects);
                     replies.push((reply, Ok(None)));
                 }
+                Waiting::Touched => {}
                 Waiting::Refresh(names, reply) => {
-                    let looks = self.knock(names.as_deref());
+                    let mut looks = self.knock(names.as_deref());
+                    let (looked, look) = oneshot::channel();
+                    self.look_over(Some(looked), effects);
+                    looks.push(look);
                     reply.send(looks).ok(); // the client may have hung up
                 }
             }

@@ -24,6 +24,7 @@ mod commands;
 mod configs;
 mod ends;
 mod health;
+mod reconcile;
 mod retry;
 mod runs;
 
@@ -33,6 +34,7 @@ use self::commands::{begin_stop, command_given, set_desired};
 use self::configs::configs_loaded;
 use self::ends::{Ended, ended_unwatched, exited};
 use self::health::{measured, probed, stalled, wedged};
+use self::reconcile::surveyed;
 use self::retry::{Due, back_off, due};
 use self::runs::{adopted, launch_failed, launched, reattached};
 use super::decision::{Decision, Effect, Input, Moment};
@@ -54,6 +56,7 @@ pub fn handle(fleet: &mut Fleet, input: Input, moment: &Moment) -> Decision {
         Input::ConfigsLoaded(configs) => {
             configs_loaded(fleet, configs, moment, &mut decision.effects);
         }
+        Input::Surveyed(survey) => surveyed(fleet, survey, &mut decision.effects),
         Input::Adopted { name, up, stopping } => {
             adopted(fleet, &name, up, stopping, moment, &mut decision.effects);
         }
