@@ -3,6 +3,7 @@
 
 mod cli;
 mod config;
+mod events;
 mod failures;
 mod health;
 mod install;
@@ -11,6 +12,7 @@ mod layering;
 mod logs;
 mod owner;
 mod process;
+mod reconcile;
 mod recovery;
 mod shim;
 mod store;

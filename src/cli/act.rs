@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures_util::stream::{self, StreamExt as _};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::args::{DownArgs, Patience, Selection, UpArgs};
@@ -27,6 +28,10 @@ const POLL_TIME: Duration = Duration::from_secs(20);
 
 /// How often a command is given again because the owner went away before it answered.
 const OWNER_CHANGES: u32 = 5;
+
+/// Commands under way at once: enough that a fleet is one reading of its files, few enough that
+/// others are served meanwhile.
+const AT_ONCE: usize = 32;
 
 /// What is asked of each instance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -173,51 +178,121 @@ async fn command_all(
     patience: Patience,
     output: &Output,
 ) -> Result<Exit, CliError> {
-    let mut underway = Vec::new();
-    let mut first_failure = None;
-    let mut generation = 0;
-    for name in names {
-        let mut answer = command(&session.client, name, verb).await;
-        for _ in 0..OWNER_CHANGES {
-            if !answer.as_ref().is_err_and(ClientError::is_vanished_owner) {
-                break;
-            }
-            reopen(home, session, names).await?;
-            answer = command(&session.client, name, verb).await;
-        }
+    let mut given = Given::default();
+    for (name, answer) in give(home, session, names, verb).await? {
         match answer {
             Ok(answer) => {
-                generation = generation.max(answer.generation);
-                underway.push(name.clone());
+                given.generation = given.generation.max(answer.generation);
+                given.underway.push(name);
             }
             Err(error) => match skipped(&error, selection) {
                 true => output.say(&format!("{name}: {error}")),
                 false => {
                     output.error(&format!("{name}: {error}"));
-                    first_failure.get_or_insert(Exit::from(error.code()));
+                    given.failed.get_or_insert(Exit::from(error.code()));
                 }
             },
         }
     }
+    let mut first_failure = given.failed;
     if patience != Patience::None {
-        let mut waiting = Waiting {
-            underway,
+        let waiting = Waiting {
+            underway: given.underway,
             verb,
-            seen: generation,
+            seen: given.generation,
             failed: None,
         };
-        while let Yielded::Yes = waiting.wait(session, patience, output).await? {
-            if session.owned.is_some() {
-                // A daemon takes the home over; it goes on, and so do we, as its client.
-                session.hand_over(home).await;
-            } else {
-                reopen(home, session, names).await?;
-            }
-            waiting.seen = 0;
-        }
-        first_failure = first_failure.or(waiting.failed);
+        let failed = wait_for_all(home, session, waiting, patience, output).await?;
+        first_failure = first_failure.or(failed);
     }
     Ok(first_failure.unwrap_or(Exit::Success))
+}
+
+/// What became of giving the commands.
+#[derive(Default)]
+struct Given {
+    underway: Vec<InstanceName>,
+    /// The first picture that shows the effect of all of them.
+    generation: u64,
+    failed: Option<Exit>,
+}
+
+/// Gives the command for every name, some at a time, again when the owner goes away; the answers
+/// come in the order of the names.
+async fn give(
+    home: &Home,
+    session: &mut Session,
+    names: &[InstanceName],
+    verb: Verb,
+) -> Result<Vec<(InstanceName, Result<CommandAnswer, ClientError>)>, CliError> {
+    let mut answers = Vec::new();
+    let mut open = names.to_vec();
+    for change in 0..=OWNER_CHANGES {
+        let client = &session.client;
+        let asked = std::mem::take(&mut open)
+            .into_iter()
+            .map(|name| async move {
+                let answer = command(client, &name, verb).await;
+                (name, answer)
+            });
+        let round: Vec<_> = stream::iter(asked).buffered(AT_ONCE).collect().await;
+        for (name, answer) in round {
+            if change < OWNER_CHANGES && answer.as_ref().is_err_and(ClientError::is_vanished_owner)
+            {
+                open.push(name);
+            } else {
+                answers.push((name, answer));
+            }
+        }
+        if open.is_empty() {
+            break;
+        }
+        reopen(home, session, names).await?;
+    }
+    Ok(answers)
+}
+
+/// Waits for every outcome, whoever owns the home meanwhile.
+async fn wait_for_all(
+    home: &Home,
+    session: &mut Session,
+    mut waiting: Waiting,
+    patience: Patience,
+    output: &Output,
+) -> Result<Option<Exit>, CliError> {
+    let names = waiting.underway.clone();
+    while let Yielded::Yes = waiting.wait(session, patience, output).await? {
+        if session.owned.is_some() {
+            // A daemon takes the home over; it goes on, and so do we, as its client.
+            session.hand_over(home).await;
+        } else {
+            reopen(home, session, &names).await?;
+        }
+        waiting.seen = 0;
+    }
+    Ok(waiting.failed)
+}
+
+/// Waits until an instance that restarts is ready again, or has failed.
+///
+/// # Errors
+///
+/// Returns an error when the owner cannot be reached.
+pub(super) async fn until_ready(
+    home: &Home,
+    session: &mut Session,
+    name: &InstanceName,
+    generation: u64,
+    output: &Output,
+) -> Result<Exit, CliError> {
+    let waiting = Waiting {
+        underway: vec![name.clone()],
+        verb: Verb::Restart(StopMode::Gentle),
+        seen: generation,
+        failed: None,
+    };
+    let failed = wait_for_all(home, session, waiting, Patience::Endless, output).await?;
+    Ok(failed.unwrap_or(Exit::Success))
 }
 
 /// Lets go of the home, or of an owner that is gone, and finds whoever is there now.

@@ -121,6 +121,14 @@ pub(super) enum Command {
     /// Probe instances now; the exit code says the result
     #[command(after_help = "Examples:\n  llama-orch health chat\n  llama-orch health --watch")]
     Health(HealthArgs),
+    /// Show what differs from the files, and what removing it takes
+    #[command(after_help = "Examples:\n  llama-orch plan\n  llama-orch plan chat --json")]
+    Plan(PlanArgs),
+    /// Do what the plan says, and nothing else
+    #[command(
+        after_help = "Examples:\n  llama-orch apply chat\n  llama-orch apply   (one after the other)"
+    )]
+    Apply(ApplyArgs),
     /// Control the background supervisor
     #[command(subcommand)]
     Daemon(DaemonCommand),
@@ -323,6 +331,27 @@ pub(super) struct HealthArgs {
     #[arg(long)]
     pub(super) watch: bool,
     /// Print JSON; with --watch one object per line
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Clone, Debug, Args)]
+pub(super) struct PlanArgs {
+    /// The instance (all without a name)
+    pub(super) name: Option<String>,
+    /// Print JSON
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Clone, Debug, Args)]
+pub(super) struct ApplyArgs {
+    /// The instance (all without a name)
+    pub(super) name: Option<String>,
+    /// Return as soon as restarts are under way
+    #[arg(long)]
+    pub(super) no_wait: bool,
+    /// Print JSON
     #[arg(long)]
     pub(super) json: bool,
 }

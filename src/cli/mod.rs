@@ -21,6 +21,7 @@ mod logs;
 mod offline;
 mod orphans;
 pub mod output;
+mod plan;
 mod ps;
 mod select;
 mod session;
@@ -137,8 +138,10 @@ async fn dispatch(cli: &Cli, home: &Home, output: &Output) -> Result<Exit, CliEr
         Some(Command::Doctor { json }) => doctor::run(home, *json, output).await,
         Some(Command::Events(args)) => events::run(home, args, output).await,
         Some(Command::Health(args)) => health::run(home, args, output).await,
+        Some(Command::Plan(args)) => plan::plan(home, args, output).await,
+        Some(Command::Apply(args)) => plan::apply(home, args, output).await,
         Some(Command::Daemon(command)) => daemon::run(home, command.clone(), output).await,
-        Some(Command::Orphans(args)) => orphans::run(home, args, output),
+        Some(Command::Orphans(args)) => orphans::run(home, args, output).await,
         Some(Command::Init(args)) => init::run(home, args, output),
         Some(Command::Config(command)) => config::run(home, command, output),
         Some(Command::Import(command)) => import::run(home, command, output),

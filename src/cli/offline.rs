@@ -23,6 +23,12 @@ pub(super) fn picture(home: &Home) -> FleetSnapshot {
 /// As [`picture`], with configurations that were read already.
 #[must_use]
 pub(super) fn picture_of(home: &Home, set: &ConfigSet) -> FleetSnapshot {
+    fleet(home, set).snapshot(0, configs::drifted)
+}
+
+/// Returns the fleet as an owner would find it.
+#[must_use]
+pub(super) fn fleet(home: &Home, set: &ConfigSet) -> Fleet {
     let stored = Reader::open(&home.database())
         .ok()
         .flatten()
@@ -58,7 +64,7 @@ pub(super) fn picture_of(home: &Home, set: &ConfigSet) -> FleetSnapshot {
             instance.autopsy = Some(autopsy);
         }
     }
-    fleet.snapshot(0, configs::drifted)
+    fleet
 }
 
 /// What the files and the kernel show of one instance.

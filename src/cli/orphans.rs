@@ -7,13 +7,18 @@ use serde::Serialize;
 use super::args::OrphansArgs;
 use super::exit::{CliError, Exit};
 use super::output::Output;
+use crate::api::client::{Client, ClientError};
 use crate::config::home::Home;
+use crate::domain::instance::InstanceName;
 use crate::domain::run::StopMode;
 use crate::process::orphans::{self, Orphan};
 use crate::process::runfiles::{self, RunFile, RunPaths, SpecFile};
 
 /// Between asking an orphan to end and killing it.
 const GRACE: Duration = Duration::from_secs(10);
+
+/// An owner's look takes far less.
+const OWNER_TIME: Duration = Duration::from_secs(10);
 
 /// One orphan on stdout.
 #[derive(Debug, Serialize)]
@@ -24,6 +29,7 @@ struct OrphanBody {
     executable: String,
     command: Vec<String>,
     home: Option<String>,
+    proof: String,
 }
 
 /// `llama-orch orphans`
@@ -31,7 +37,11 @@ struct OrphanBody {
 /// # Errors
 ///
 /// Returns an error when processes cannot be listed, or the pid is no orphan.
-pub(super) fn run(home: &Home, args: &OrphansArgs, output: &Output) -> Result<Exit, CliError> {
+pub(super) async fn run(
+    home: &Home,
+    args: &OrphansArgs,
+    output: &Output,
+) -> Result<Exit, CliError> {
     let claimed = orphans::claimed(&home.all_runs_dir());
     let scan = orphans::scan(|token| claimed.contains(token))?;
     // Runs of other homes are looked after there.
@@ -46,10 +56,19 @@ pub(super) fn run(home: &Home, args: &OrphansArgs, output: &Output) -> Result<Ex
         })
         .collect();
     if let Some(pid) = args.stop {
-        return stop(&ours, pid, output);
+        let exit = stop(&ours, pid, output)?;
+        tell_owner(home).await?;
+        return Ok(exit);
     }
     if let Some(pid) = args.adopt {
-        return adopt(home, &ours, pid, output);
+        let name = adopt(home, &ours, pid)?;
+        if tell_owner(home).await? {
+            output.say(&format!("{name}: pid {pid} is looked after again"));
+        } else {
+            output.say(&format!("{name}: claims pid {pid} again"));
+            output.hint("have it looked after: llama-orch daemon start");
+        }
+        return Ok(Exit::Success);
     }
     if args.json {
         let bodies: Vec<OrphanBody> = ours.iter().map(|orphan| body(orphan)).collect();
@@ -67,9 +86,10 @@ pub(super) fn run(home: &Home, args: &OrphansArgs, output: &Output) -> Result<Ex
             orphan.run_id.as_deref().unwrap_or("-"),
             orphan.command.join(" "),
         ))?;
+        output.line(&format!("\tproof: {}", proof(orphan)))?;
     }
     if !ours.is_empty() {
-        output.hint("stop one: llama-orch orphans --stop PID");
+        output.hint("stop one: llama-orch orphans --stop PID; take one over: --adopt PID");
     }
     if scan.unreadable > 0 {
         output.say(&format!(
@@ -103,8 +123,31 @@ fn stop(ours: &[&Orphan], pid: i32, output: &Output) -> Result<Exit, CliError> {
     Ok(Exit::Success)
 }
 
-/// Writes the run files that an orphan's instance lost; the next owner adopts it by them.
-fn adopt(home: &Home, ours: &[&Orphan], pid: i32, output: &Output) -> Result<Exit, CliError> {
+/// Has an owner look at once; `false` when there is none.
+async fn tell_owner(home: &Home) -> Result<bool, CliError> {
+    let nobody: [InstanceName; 0] = [];
+    match Client::socket(&home.socket())
+        .refresh(Some(&nobody), OWNER_TIME)
+        .await
+    {
+        Ok(_) => Ok(true),
+        Err(ClientError::NoOwner { .. }) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Why the process is surely one of ours.
+fn proof(orphan: &Orphan) -> String {
+    format!(
+        "its environment carries our token {}…, it began at tick {} of this boot, and lived while \
+         that was read",
+        orphan.token.get(..8).unwrap_or(&orphan.token),
+        orphan.process.start_ticks
+    )
+}
+
+/// Writes the run files that an orphan's instance lost; the owner adopts it by them.
+fn adopt(home: &Home, ours: &[&Orphan], pid: i32) -> Result<String, CliError> {
     let orphan = find(ours, pid)?;
     let entries = std::fs::read_dir(home.all_runs_dir()).into_iter().flatten();
     let of_run = entries.filter_map(Result::ok).find_map(|entry| {
@@ -146,9 +189,7 @@ fn adopt(home: &Home, ours: &[&Orphan], pid: i32, output: &Output) -> Result<Exi
     };
     std::fs::remove_file(paths.exit()).ok(); // there may be none
     runfiles::write(&paths.run(), &run)?;
-    output.say(&format!("{} claims pid {pid} again", spec.instance));
-    output.hint("let an owner take it over: llama-orch daemon restart");
-    Ok(Exit::Success)
+    Ok(spec.instance)
 }
 
 fn body(orphan: &Orphan) -> OrphanBody {
@@ -159,5 +200,6 @@ fn body(orphan: &Orphan) -> OrphanBody {
         executable: orphan.executable.clone(),
         command: orphan.command.clone(),
         home: orphan.home.clone(),
+        proof: proof(orphan),
     }
 }

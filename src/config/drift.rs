@@ -112,10 +112,20 @@ fn layers_text(layers: Layers) -> String {
     }
 }
 
-/// Returns a value as it may be shown: what stands for a secret tells nothing any more, and what is
-/// too long for a line is cut.
+/// Returns a value as it may be shown in a line: as [`masked`], and cut when it is too long.
 #[must_use]
 pub fn shown(value: &str) -> String {
+    let text = masked(value);
+    if text.chars().count() > SHOWN_LIMIT {
+        let kept: String = text.chars().take(SHOWN_LIMIT).collect();
+        return format!("{kept}…");
+    }
+    text
+}
+
+/// Returns a value in which what stands for a secret tells nothing any more.
+#[must_use]
+pub fn masked(value: &str) -> String {
     let mut parts = value.split(MASK);
     let mut text = parts.next().unwrap_or_default().to_owned();
     for part in parts {
@@ -128,10 +138,6 @@ pub fn shown(value: &str) -> String {
         } else {
             part
         });
-    }
-    if text.chars().count() > SHOWN_LIMIT {
-        let kept: String = text.chars().take(SHOWN_LIMIT).collect();
-        return format!("{kept}…");
     }
     text
 }

@@ -50,7 +50,7 @@ pub fn scan(is_claimed: impl Fn(&str) -> bool) -> io::Result<Scan> {
     for pid in others()? {
         match os::environment_variable(pid, TOKEN_VARIABLE) {
             Ok(Some(token)) if !is_claimed(&token) => {
-                if let Ok(orphan) = describe(pid, token) {
+                if let Ok(orphan) = prove(pid, token) {
                     scan.orphans.push(orphan);
                 }
             }
@@ -152,6 +152,18 @@ fn reaped(process: ProcessId) -> bool {
     }
     let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
     matches!(waitid(WaitId::PidFd(pidfd.as_fd()), options), Ok(Some(_)))
+}
+
+/// Reads everything behind a pidfd: as long as that lives, what was read belonged to one process.
+fn prove(pid: i32, token: String) -> io::Result<Orphan> {
+    let pidfd = os::open_pidfd(pid)?;
+    let carries = os::environment_variable(pid, TOKEN_VARIABLE)?;
+    let orphan = describe(pid, token)?;
+    if carries.as_deref() == Some(&orphan.token) && os::is_alive(&pidfd) {
+        Ok(orphan)
+    } else {
+        Err(io::Error::from(io::ErrorKind::NotFound))
+    }
 }
 
 fn describe(pid: i32, token: String) -> io::Result<Orphan> {

@@ -160,7 +160,6 @@ fn stored(event: &Event) -> StoredEvent {
 mod tests {
     use super::*;
     use crate::domain::event::{EventType, Level};
-    use crate::domain::instance::InstanceName;
 
     fn event(id: i64, name: &str, level: Level) -> Event {
         Event {

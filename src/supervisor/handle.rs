@@ -5,14 +5,15 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::decision::{Command, Denied, Ignored};
+use super::decision::{Action, Command, Denied, Ignored};
 use super::feed::{EventFeed, EventPage};
 use super::measure::Audience;
+use super::plan::{Plan, Step};
 use super::record::DatabaseState;
 use crate::domain::event::EventFilter;
 use crate::domain::fleet::FleetSnapshot;
 use crate::domain::instance::InstanceName;
-use crate::domain::run::RunId;
+use crate::domain::run::{RunId, StopMode};
 use crate::store::HealthSample;
 
 /// A way to the supervisor's actor; cheap to clone.
@@ -103,6 +104,54 @@ impl Handle {
         };
         tokio::time::timeout(wait, all).await.ok(); // a slow probe is not waited for
         Ok(())
+    }
+
+    /// Compares every instance with its file as it is now; nothing is changed.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error only while the supervisor shuts down.
+    pub async fn plans(&self) -> Result<Vec<Plan>, CommandError> {
+        let (reply, plans) = oneshot::channel();
+        self.send(super::actor::Message::Plan { reply }).await?;
+        plans.await.map_err(|_| CommandError::ShuttingDown)
+    }
+
+    /// Makes a running instance what its file says: takes over what it can, restarts it if it
+    /// must. Returns what was different and the first generation that shows the effect.
+    ///
+    /// # Errors
+    ///
+    /// Returns why nothing was changed.
+    pub async fn apply(&self, name: InstanceName) -> Result<(Plan, u64), CommandError> {
+        let plans = self.plans().await?;
+        let Some(plan) = plans.into_iter().find(|plan| plan.name == name) else {
+            return Err(CommandError::Denied(Denied::Unknown {
+                name: name.to_string(),
+            }));
+        };
+        match plan.step {
+            Step::Nothing => {}
+            Step::Live => {
+                let (reply, read) = oneshot::channel();
+                let names = Some(Vec::new());
+                self.send(super::actor::Message::Refresh { names, reply })
+                    .await?;
+                read.await.map_err(|_| CommandError::ShuttingDown)?;
+                self.settled().await;
+            }
+            Step::Restart => {
+                let action = Action::Restart(StopMode::Gentle);
+                let answer = self.command(Command { name, action }).await?;
+                return Ok((plan, answer.generation));
+            }
+            Step::Repair => {
+                let reason = plan.problem.unwrap_or_default();
+                return Err(CommandError::Denied(Denied::Broken { reason }));
+            }
+        }
+        let generation = self.snapshot().generation;
+        Ok((plan, generation))
     }
 
     /// Waits until everything decided so far is in the database.

@@ -15,6 +15,7 @@ pub mod handle;
 pub mod launch;
 pub mod log_files;
 mod measure;
+pub mod plan;
 pub mod policy;
 #[cfg(test)]
 mod policy_tests;

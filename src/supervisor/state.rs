@@ -238,7 +238,9 @@ impl Phase {
         }
     }
 
-    fn up(&self) -> Option<&Up> {
+    /// Returns the run whose server process lives.
+    #[must_use]
+    pub fn up(&self) -> Option<&Up> {
         match self {
             Self::Up(up) => Some(up),
             Self::Stopping { up, .. } => up.as_ref(),

@@ -1,5 +1,6 @@
 //! The one way in which the command line and the dashboard reach a supervisor.
 
+mod planning;
 mod watching;
 
 use std::convert::Infallible;

@@ -4,6 +4,7 @@ mod checkup;
 mod events;
 mod fit;
 pub mod logs;
+mod plan;
 mod readings;
 
 use jiff::Timestamp;
@@ -12,6 +13,7 @@ use serde::{Deserialize, Serialize};
 pub use self::checkup::{CheckupBody, FoundBody};
 pub use self::events::{EventBody, EventsBody, EventsQuery};
 pub use self::fit::{BuildDevicesBody, DevicesBody, FitBody, ListedDeviceBody, PlaceBody};
+pub use self::plan::{AppliedBody, ChangeBody, PlanBody, PlansBody};
 pub use self::readings::{AutopsyBody, DeviceBody, HostBody, ReadingsBody};
 use crate::domain::exit::ExitStatus;
 use crate::domain::fleet::{FleetSnapshot, InstanceRow};

@@ -2,6 +2,7 @@
 
 mod diagnosis;
 mod events;
+mod plan;
 mod refresh;
 
 use std::time::{Duration, Instant};
@@ -31,6 +32,7 @@ use crate::supervisor::handle::{Answer, CommandError, Handle};
 pub use diagnosis::build_body;
 
 pub(crate) use self::events::event_body;
+pub(crate) use self::plan::plan_body;
 
 /// At most ten pictures a second for one waiting client.
 const PICTURE_SPACING: Duration = Duration::from_millis(100);
@@ -67,6 +69,8 @@ pub fn router(owner: Owner) -> Router {
         .route("/instances/{name}/restart", post(restart))
         .route("/events", get(events::events))
         .route("/instances/{name}/health", get(refresh::history))
+        .route("/instances/{name}/apply", post(plan::apply))
+        .route("/plan", get(plan::plan))
         .route("/refresh", post(refresh::refresh))
         .route("/owner/yield", post(yield_home))
         .route("/owner/stop", post(stop_owner))

@@ -5,6 +5,7 @@ use tokio::sync::oneshot;
 use super::super::configs::Loaded;
 use super::super::decision::{Command, Input};
 use super::super::handle::{Answer, CommandError};
+use super::super::plan::Plan;
 use super::super::state::Up;
 use super::look_over::LookedOver;
 use crate::domain::instance::InstanceName;
@@ -23,6 +24,14 @@ pub enum Message {
     Refresh {
         names: Option<Vec<InstanceName>>,
         reply: oneshot::Sender<Looks>,
+    },
+    /// Compares the fleet with its files as they are now.
+    Plan {
+        reply: oneshot::Sender<Vec<Plan>>,
+    },
+    ReadForPlan {
+        loaded: Loaded,
+        reply: oneshot::Sender<Vec<Plan>>,
     },
     /// Something about the configurations may have changed.
     ConfigsTouched,

@@ -11,6 +11,7 @@
 mod effects;
 mod look_over;
 mod message;
+mod planning;
 mod reading;
 mod refresh;
 mod runs;
@@ -191,6 +192,8 @@ impl Actor {
             Message::Refresh { names, reply } => {
                 self.read_configs(Waiting::Refresh(names, reply));
             }
+            Message::Plan { reply } => self.plan(reply),
+            Message::ReadForPlan { loaded, reply } => self.read_for_plan(&loaded, reply),
             Message::ConfigsTouched => self.read_configs(Waiting::Touched),
             Message::LookOver => self.look_over(None, effects),
             Message::LookedOver(looked) => self.looked_over(*looked, effects),
