@@ -11,6 +11,7 @@ mod kills;
 mod layering;
 mod logs;
 mod owner;
+mod preflight;
 mod process;
 mod reconcile;
 mod recovery;

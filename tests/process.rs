@@ -78,6 +78,7 @@ impl Rig {
             port: None,
             open_files: None,
             oom: None,
+            build: None,
             config: BTreeMap::new(),
         }
     }

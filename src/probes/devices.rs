@@ -78,7 +78,7 @@ pub fn listed(
         (Asking::Never, None) => return None,
         (Asking::Once, None) | (Asking::Anew, _) => {}
     }
-    let devices = devices_in(&binary::ask(program, prefix, "--list-devices")?)?;
+    let devices = devices_in(&binary::ask(program, prefix, "--list-devices").ok()?.stdout)?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     let answer = Answer {
         stamp,

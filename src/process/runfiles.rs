@@ -61,6 +61,9 @@ pub struct SpecFile {
     /// How often the kernel's OOM killer had struck around here before the start.
     #[serde(default)]
     pub oom: Option<OomFile>,
+    /// The build's own version.
+    #[serde(default)]
+    pub build: Option<String>,
     /// The static fields of the configuration at start, for finding drift.
     #[serde(default)]
     pub config: BTreeMap<String, String>,

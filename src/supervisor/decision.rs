@@ -47,6 +47,8 @@ pub enum Input {
         run: RunId,
         failure: Failure,
         message: String,
+        /// Present when the server would have ended of it.
+        autopsy: Option<Autopsy>,
     },
     /// A new shim watches a run whose shim had died.
     Reattached {

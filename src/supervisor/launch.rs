@@ -2,26 +2,24 @@
 //!
 //! Blocking; runs on a blocking thread, never in the actor's loop.
 
-use std::fs;
-use std::os::unix::fs::FileTypeExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::actor::UNPROBED;
 use super::configs;
 use super::decision::PortTable;
-use super::fit;
+use super::preflight::{self, Ready};
 use super::state::{Liveness, Up};
 use crate::config::home::Home;
-use crate::domain::instance::{Binary, InstanceName, InstanceSpec, Port};
+use crate::domain::autopsy::Autopsy;
+use crate::domain::instance::{InstanceName, InstanceSpec};
 use crate::domain::lifecycle::Failure;
 use crate::domain::readings::Readings;
 use crate::domain::run::RunId;
-use crate::probes::binary;
-use crate::process::argv::{self, FitFlag};
+use crate::process::argv;
 use crate::process::launch::{LaunchError, ShimProgram};
 use crate::process::live::LiveRun;
+use crate::process::oom;
 use crate::process::runfiles::{PROTOCOL, RUN_VARIABLE, RunPaths, SpecFile, TOKEN_VARIABLE};
-use crate::process::{oom, ports, program};
 
 /// What every launch needs.
 #[derive(Clone)]
@@ -37,6 +35,8 @@ pub struct Launcher {
 pub struct LaunchFailed {
     pub failure: Failure,
     pub message: String,
+    /// Present when the server would have ended of it.
+    pub autopsy: Option<Autopsy>,
 }
 
 impl Launcher {
@@ -58,33 +58,12 @@ pub fn launch(
     spec: &InstanceSpec,
     taken: &PortTable,
 ) -> Result<(Up, LiveRun), LaunchFailed> {
-    let program = program::resolve(&spec.binary)
-        .map_err(|error| failed(Failure::ExecutableNotFound, &error))?;
-    if let Some(model) = &spec.model.path
-        && !matches!(spec.binary, Binary::Simulated)
-        && !model.is_file()
-    {
-        let message = format!("the model file is missing: {}", model.display());
-        return Err(LaunchFailed {
-            failure: Failure::InvalidConfig,
-            message,
-        });
-    }
-    if let Some(message) = fit::refusal(&launcher.home, spec) {
-        return Err(LaunchFailed {
-            failure: Failure::InvalidConfig,
-            message,
-        });
-    }
-    let port = pick_port(spec, taken)?;
-    let state_dir = launcher.home.state_dir();
-    let fit = if binary::knows_flag(&state_dir, &program.path, &program.prefix, "-fit") {
-        FitFlag::Known
-    } else {
-        FitFlag::Unknown
-    };
-    let mut args = program.prefix;
-    args.extend(argv::arguments(spec, port, fit));
+    let Ready {
+        program,
+        port,
+        args,
+        version,
+    } = preflight::check(&launcher.home, spec, taken)?;
     let token = uuid::Uuid::new_v4().simple().to_string();
     let inherited = std::env::vars_os()
         .filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)));
@@ -96,7 +75,7 @@ pub fn launch(
         run_id: run.to_string(),
         token,
         instance: spec.name.to_string(),
-        program: program.path,
+        program,
         args,
         env,
         cwd: PathBuf::from(launcher.home.root()),
@@ -109,6 +88,7 @@ pub fn launch(
         port,
         open_files: launcher.open_files,
         oom: oom::counter(),
+        build: version,
         config: configs::started_with(spec),
     };
     let live =
@@ -137,57 +117,8 @@ pub fn up(live: &LiveRun, started_with: std::collections::BTreeMap<String, Strin
     }
 }
 
-fn pick_port(spec: &InstanceSpec, taken: &PortTable) -> Result<Option<u16>, LaunchFailed> {
-    let host = &spec.server.host;
-    let is_socket = host.ends_with(".sock");
-    match spec.server.port {
-        Port::Fixed(port) if !is_socket => {
-            if let Some(other) = taken.used.get(&port).filter(|other| **other != spec.name) {
-                let message = format!("port {port} is used by instance {other}");
-                return Err(LaunchFailed {
-                    failure: Failure::PortInUse,
-                    message,
-                });
-            }
-            ports::check_free(host, port).map_err(|error| failed(Failure::PortInUse, &error))?;
-            Ok(Some(port))
-        }
-        Port::Auto if !is_socket => {
-            let avoid: Vec<u16> = taken
-                .used
-                .keys()
-                .chain(taken.reserved.keys())
-                .copied()
-                .collect();
-            let port = ports::choose_free(host, &avoid)
-                .map_err(|error| failed(Failure::Resources, &error))?;
-            Ok(Some(port))
-        }
-        Port::Fixed(_) | Port::Auto => {
-            ports::check_free(host, 0).map_err(|error| failed(Failure::PortInUse, &error))?;
-            remove_stale_socket(Path::new(host));
-            Ok(None)
-        }
-    }
-}
-
-/// llama-server leaves its socket file behind and then cannot bind it again.
-fn remove_stale_socket(path: &Path) {
-    let is_socket = fs::symlink_metadata(path).is_ok_and(|file| file.file_type().is_socket());
-    if is_socket {
-        fs::remove_file(path).ok(); // then the server says that it cannot bind
-    }
-}
-
-fn failed(failure: Failure, error: &dyn std::error::Error) -> LaunchFailed {
-    LaunchFailed {
-        failure,
-        message: chain(error),
-    }
-}
-
 /// Writes an error with all its causes in one line.
-fn chain(error: &dyn std::error::Error) -> String {
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {
@@ -208,6 +139,10 @@ impl From<LaunchError> for LaunchFailed {
             | LaunchError::Deadline
             | LaunchError::Io { .. } => Failure::Other,
         };
-        failed(failure, &error)
+        Self {
+            failure,
+            message: chain(&error),
+            autopsy: None,
+        }
     }
 }

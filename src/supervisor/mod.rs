@@ -19,6 +19,7 @@ pub mod plan;
 pub mod policy;
 #[cfg(test)]
 mod policy_tests;
+mod preflight;
 mod probing;
 mod reconcile;
 mod record;

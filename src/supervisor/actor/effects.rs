@@ -93,6 +93,7 @@ impl Actor {
                             run,
                             failure: failed.failure,
                             message: failed.message,
+                            autopsy: failed.autopsy,
                         }),
                     };
                     sender.blocking_send(message).ok(); // the loop has ended; the run is adopted later

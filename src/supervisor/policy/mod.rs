@@ -36,7 +36,7 @@ use self::ends::{Ended, ended_unwatched, exited};
 use self::health::{measured, probed, stalled, wedged};
 use self::reconcile::surveyed;
 use self::retry::{Due, back_off, due};
-use self::runs::{adopted, launch_failed, launched, reattached};
+use self::runs::{Refused, adopted, launch_failed, launched, reattached};
 use super::decision::{Decision, Effect, Input, Moment};
 use super::state::{Config, Fleet, Origin, Phase, Then};
 use crate::domain::autopsy::Cause;
@@ -78,16 +78,15 @@ pub fn handle(fleet: &mut Fleet, input: Input, moment: &Moment) -> Decision {
             run,
             failure,
             message,
+            autopsy,
         } => {
-            launch_failed(
-                fleet,
-                &name,
-                &run,
+            let refused = Refused {
+                run,
                 failure,
-                &message,
-                moment,
-                &mut decision.effects,
-            );
+                message,
+                autopsy,
+            };
+            launch_failed(fleet, &name, refused, moment, &mut decision.effects);
         }
         Input::Reattached { name, run } => reattached(fleet, &name, &run, &mut decision.effects),
         Input::Exited {

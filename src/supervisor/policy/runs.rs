@@ -8,6 +8,7 @@ use super::commands::begin_stop;
 use super::configs::probed;
 use super::event;
 use super::retry::back_off;
+use crate::domain::autopsy::Autopsy;
 use crate::domain::event::{EventType, Level};
 use crate::domain::instance::InstanceName;
 use crate::domain::lifecycle::{Desired, Failure, Health};
@@ -131,12 +132,18 @@ pub(super) fn start_probing(
     }
 }
 
+/// A launch that made no running process.
+pub(super) struct Refused {
+    pub(super) run: RunId,
+    pub(super) failure: Failure,
+    pub(super) message: String,
+    pub(super) autopsy: Option<Autopsy>,
+}
+
 pub(super) fn launch_failed(
     fleet: &mut Fleet,
     name: &InstanceName,
-    run: &RunId,
-    failure: Failure,
-    message: &str,
+    refused: Refused,
     moment: &Moment,
     effects: &mut Vec<Effect>,
 ) {
@@ -144,11 +151,7 @@ pub(super) fn launch_failed(
         return;
     };
     let (origin, stop) = match &instance.phase {
-        Phase::Launching {
-            run: present,
-            origin,
-            stop,
-        } if present == run => (*origin, *stop),
+        Phase::Launching { run, origin, stop } if *run == refused.run => (*origin, *stop),
         Phase::Launching { .. }
         | Phase::Stopped
         | Phase::Waiting { .. }
@@ -161,7 +164,43 @@ pub(super) fn launch_failed(
         instance.phase = Phase::Stopped;
         return;
     }
-    let retry = match (origin, failure) {
+    let Refused {
+        failure,
+        message,
+        autopsy,
+        ..
+    } = refused;
+    instance.autopsy = autopsy.map(|autopsy| autopsy.of(name));
+    let kind = if failure == Failure::PortInUse {
+        EventType::PortTaken
+    } else {
+        EventType::StartFailed
+    };
+    let Some(delay) = look_again(instance, origin, failure) else {
+        effects.push(event(
+            name,
+            Level::Error,
+            EventType::StartFailed,
+            message.clone(),
+        ));
+        instance.phase = Phase::Failed {
+            failure,
+            reason: message,
+        };
+        return;
+    };
+    // Said once: the looks that follow find the same until it changes.
+    if instance.hindrance.as_ref() != Some(&message) {
+        effects.push(event(name, Level::Warning, kind, message.clone()));
+        instance.hindrance = Some(message.clone());
+    }
+    let waits = Waits::Delay;
+    back_off(instance, name, delay, message, waits, moment, effects);
+}
+
+/// Returns when a launch that failed is tried again; `None` when a person has to do something.
+fn look_again(instance: &mut Instance, origin: Origin, failure: Failure) -> Option<Duration> {
+    match (origin, failure) {
         (Origin::Automatic, Failure::PortInUse | Failure::Busy) => Some(PORT_RETRY),
         (_, Failure::Resources) => {
             instance.resource_failures += 1;
@@ -176,41 +215,6 @@ pub(super) fn launch_failed(
             | Failure::Crashed
             | Failure::Other,
         ) => None,
-    };
-    match retry {
-        Some(delay) => {
-            let kind = if failure == Failure::PortInUse {
-                EventType::PortTaken
-            } else {
-                EventType::StartFailed
-            };
-            // Said once: the looks that follow find the same until it changes.
-            if instance.hindrance.as_deref() != Some(message) {
-                effects.push(event(name, Level::Warning, kind, message.to_owned()));
-                instance.hindrance = Some(message.to_owned());
-            }
-            back_off(
-                instance,
-                name,
-                delay,
-                message.to_owned(),
-                Waits::Delay,
-                moment,
-                effects,
-            );
-        }
-        None => {
-            effects.push(event(
-                name,
-                Level::Error,
-                EventType::StartFailed,
-                message.to_owned(),
-            ));
-            instance.phase = Phase::Failed {
-                failure,
-                reason: message.to_owned(),
-            };
-        }
     }
 }
 

@@ -89,7 +89,7 @@ proptest! {
                     let failure = if port { Failure::PortInUse } else { Failure::Resources };
                     let message = "no".to_owned();
                     let before = rig.status("a");
-                    let decision = rig.give(Input::LaunchFailed { name: name("a"), run, failure, message });
+                    let decision = rig.give(Input::LaunchFailed { name: name("a"), run, failure, message, autopsy: None });
                     if rig.status("a") != before {
                         alive = 0;
                     }

@@ -93,6 +93,7 @@ fn a_taken_port_is_looked_at_until_it_is_free_and_told_once() {
             run,
             failure: Failure::PortInUse,
             message: format!("port 8081 is in use by pid {holder}"),
+            autopsy: None,
         });
         assert_eq!(rig.status("a"), Status::Backoff, "look {look}");
         told.extend(events(&decision, EventType::PortTaken));

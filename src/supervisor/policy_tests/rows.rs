@@ -112,6 +112,7 @@ fn a_taken_port_fails_a_users_start_and_delays_an_automatic_one() {
             run,
             failure: Failure::PortInUse,
             message: "port 1 is in use".to_owned(),
+            autopsy: None,
         });
         assert_eq!(rig.status("a"), expected);
     }

@@ -1,0 +1,302 @@
+//! What is looked at before a process exists: whether the server could end of it at once.
+//!
+//! Only what is sure is refused. What cannot be told here, the server says itself, and its autopsy
+//! tells it then.
+
+use std::fs::{self, File};
+use std::io::{self, Read as _};
+use std::os::unix::fs::FileTypeExt as _;
+use std::path::{Path, PathBuf};
+
+use super::decision::PortTable;
+use super::fit;
+use super::launch::{LaunchFailed, chain};
+use crate::config::home::Home;
+use crate::domain::autopsy::{Autopsy, Cause, RetryClass};
+use crate::domain::instance::{Binary, InstanceSpec, Port};
+use crate::domain::lifecycle::Failure;
+use crate::probes::binary::{self, Asking, Build};
+use crate::probes::devices::{self, DeviceList};
+use crate::process::argv::{self, FitFlag};
+use crate::process::ports;
+use crate::process::program::{self, Program};
+
+/// How every GGUF file begins.
+const MAGIC: &[u8] = b"GGUF";
+
+/// Arguments that name the model file.
+const MODEL_FLAGS: [&str; 2] = ["-m", "--model"];
+
+/// Arguments that choose devices by name.
+const DEVICE_FLAGS: [&str; 2] = ["-dev", "--device"];
+
+/// Everything is in place: this can be started.
+pub(super) struct Ready {
+    pub(super) program: PathBuf,
+    pub(super) port: Option<u16>,
+    pub(super) args: Vec<String>,
+    /// The build's own version, if it tells one.
+    pub(super) version: Option<String>,
+}
+
+/// Looks at the program, the model, the port, the flags and the devices. Blocking; asks a build that
+/// was never seen before for its help.
+///
+/// # Errors
+///
+/// Returns what the server would end of, as a person would say it.
+pub(super) fn check(
+    home: &Home,
+    spec: &InstanceSpec,
+    taken: &PortTable,
+) -> Result<Ready, LaunchFailed> {
+    let program = program::resolve(&spec.binary).map_err(|error| LaunchFailed {
+        failure: Failure::ExecutableNotFound,
+        message: chain(&error),
+        autopsy: None,
+    })?;
+    let state_dir = home.state_dir();
+    let build = ask(&state_dir, &program, Asking::Once)?;
+    // The simulated server reads no model, and its devices are named in its arguments.
+    let is_real = !matches!(spec.binary, Binary::Simulated);
+    if is_real {
+        model(home.root(), spec)?;
+    }
+    if let Some(message) = fit::refusal(home, spec) {
+        let remedy = "a smaller context, fewer layers or memory.refuse = false let it start";
+        return Err(refused(Cause::OutOfMemory, message, remedy));
+    }
+    let port = port(spec, taken)?;
+    let knows_fit = build
+        .flags
+        .as_ref()
+        .is_some_and(|flags| flags.knows("-fit"));
+    let fit = if knows_fit {
+        FitFlag::Known
+    } else {
+        FitFlag::Unknown
+    };
+    let own = argv::arguments(spec, port, fit);
+    let build = flags(&state_dir, &program, build, &own)?;
+    if is_real {
+        devices(&state_dir, &program, &own)?;
+    }
+    let mut args = program.prefix;
+    args.extend(own);
+    Ok(Ready {
+        program: program.path,
+        port,
+        args,
+        version: build.version,
+    })
+}
+
+fn ask(state_dir: &Path, program: &Program, asking: Asking) -> Result<Build, LaunchFailed> {
+    binary::build(state_dir, &program.path, &program.prefix, asking).map_err(|error| {
+        let remedy = "use a build for this machine; ldd shows missing libraries";
+        LaunchFailed {
+            failure: Failure::ExecutableNotFound,
+            ..refused(Cause::LibraryMissing, error.to_string(), remedy)
+        }
+    })
+}
+
+/// A refusal that lasts until somebody changes something.
+fn refused(cause: Cause, message: String, remedy: &str) -> LaunchFailed {
+    LaunchFailed {
+        failure: Failure::InvalidConfig,
+        autopsy: Some(Autopsy {
+            cause,
+            class: RetryClass::Never,
+            summary: message.clone(),
+            evidence: None,
+            remedy: Some(remedy.to_owned()),
+        }),
+        message,
+    }
+}
+
+fn port_held(message: String) -> LaunchFailed {
+    LaunchFailed {
+        failure: Failure::PortInUse,
+        autopsy: Some(Autopsy {
+            cause: Cause::PortInUse,
+            class: RetryClass::AfterPortFrees,
+            summary: message.clone(),
+            evidence: None,
+            remedy: Some("stop what listens there, or choose another server.port".to_owned()),
+        }),
+        message,
+    }
+}
+
+/// The model is there and begins as a GGUF file does.
+fn model(home: &Path, spec: &InstanceSpec) -> Result<(), LaunchFailed> {
+    // The arguments come last, and the last value wins.
+    let named = value_of(&spec.args, &MODEL_FLAGS).map(|path| home.join(path));
+    let Some(path) = named.or_else(|| spec.model.path.clone()) else {
+        return Ok(());
+    };
+    let shown = path.display();
+    match magic(&path) {
+        Ok(found) if found == MAGIC => Ok(()),
+        Ok(found) if found.len() < MAGIC.len() => Err(refused(
+            Cause::ModelDamaged,
+            format!("the model file {shown} is empty"),
+            "fetch it again",
+        )),
+        Ok(_) => Err(refused(
+            Cause::ModelDamaged,
+            format!("the model file {shown} is no GGUF file"),
+            "llama-server reads models in the GGUF format only",
+        )),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(refused(
+            Cause::ModelMissing,
+            format!("the model file is missing: {shown}"),
+            "check model.path; relative paths begin at the home",
+        )),
+        Err(error) => Err(refused(
+            Cause::ModelMissing,
+            format!("the model file {shown} cannot be read: {error}"),
+            "check model.path and the file's permissions",
+        )),
+    }
+}
+
+fn magic(path: &Path) -> io::Result<Vec<u8>> {
+    if fs::metadata(path)?.is_dir() {
+        return Err(io::Error::from(io::ErrorKind::IsADirectory));
+    }
+    let mut found = Vec::new();
+    File::open(path)?
+        .take(MAGIC.len() as u64)
+        .read_to_end(&mut found)?;
+    Ok(found)
+}
+
+/// The build takes every flag. What is remembered of it may be old when its libraries were replaced
+/// beside it, so it is asked again before anything is refused.
+fn flags(
+    state_dir: &Path,
+    program: &Program,
+    build: Build,
+    args: &[String],
+) -> Result<Build, LaunchFailed> {
+    let refuses = |build: &Build| build.flags.as_ref()?.check(args).err();
+    if refuses(&build).is_none() {
+        return Ok(build);
+    }
+    let build = ask(state_dir, program, Asking::Anew)?;
+    let Some(error) = refuses(&build) else {
+        return Ok(build);
+    };
+    let version = build
+        .version
+        .as_ref()
+        .map_or_else(String::new, |version| format!(" (version {version})"));
+    let message = format!("{error}{version}");
+    let remedy = format!(
+        "correct args; {} --help lists the flags it knows",
+        program.path.display()
+    );
+    Err(refused(Cause::UnknownFlag, message, &remedy))
+}
+
+/// The build knows every device that the arguments name.
+fn devices(state_dir: &Path, program: &Program, args: &[String]) -> Result<(), LaunchFailed> {
+    let Some(wanted) = value_of(args, &DEVICE_FLAGS) else {
+        return Ok(());
+    };
+    let listed = |asking| devices::listed(state_dir, &program.path, &program.prefix, asking);
+    let unknown = |list: &DeviceList| {
+        let is_known = |name: &&str| list.devices.iter().any(|device| device.name == **name);
+        let mut names = wanted.split(',').filter(|name| *name != "none");
+        names.find(|name| !is_known(name)).map(str::to_owned)
+    };
+    if listed(devices::Asking::Once)
+        .as_ref()
+        .and_then(unknown)
+        .is_none()
+    {
+        return Ok(());
+    }
+    // A card may have come since the build was asked.
+    let Some(list) = listed(devices::Asking::Anew) else {
+        return Ok(());
+    };
+    let Some(stranger) = unknown(&list) else {
+        return Ok(());
+    };
+    let names: Vec<&str> = list
+        .devices
+        .iter()
+        .map(|device| device.name.as_str())
+        .collect();
+    let there = if names.is_empty() {
+        "it lists none".to_owned()
+    } else {
+        format!("it lists {}", names.join(", "))
+    };
+    Err(refused(
+        Cause::InvalidDevice,
+        format!("this build has no device {stranger}: {there}"),
+        "correct --device in args, or use a build for that kind of device",
+    ))
+}
+
+/// Returns the last value that is given by one of these flags.
+fn value_of<'a>(args: &'a [String], flags: &[&str]) -> Option<&'a str> {
+    let mut found = None;
+    let mut rest = args.iter();
+    while let Some(arg) = rest.next() {
+        match arg.split_once('=') {
+            Some((flag, value)) if flags.contains(&flag) => found = Some(value),
+            None if flags.contains(&arg.as_str()) => found = rest.next().map(String::as_str),
+            Some(_) | None => {}
+        }
+    }
+    found
+}
+
+fn port(spec: &InstanceSpec, taken: &PortTable) -> Result<Option<u16>, LaunchFailed> {
+    let host = &spec.server.host;
+    let is_socket = host.ends_with(".sock");
+    match spec.server.port {
+        Port::Fixed(port) if !is_socket => {
+            if let Some(other) = taken.used.get(&port).filter(|other| **other != spec.name) {
+                return Err(port_held(format!(
+                    "port {port} is used by instance {other}"
+                )));
+            }
+            ports::check_free(host, port).map_err(|error| port_held(chain(&error)))?;
+            Ok(Some(port))
+        }
+        Port::Auto if !is_socket => {
+            let avoid: Vec<u16> = taken
+                .used
+                .keys()
+                .chain(taken.reserved.keys())
+                .copied()
+                .collect();
+            let port = ports::choose_free(host, &avoid).map_err(|error| LaunchFailed {
+                failure: Failure::Resources,
+                message: chain(&error),
+                autopsy: None,
+            })?;
+            Ok(Some(port))
+        }
+        Port::Fixed(_) | Port::Auto => {
+            ports::check_free(host, 0).map_err(|error| port_held(chain(&error)))?;
+            remove_stale_socket(Path::new(host));
+            Ok(None)
+        }
+    }
+}
+
+/// llama-server leaves its socket file behind and then cannot bind it again.
+fn remove_stale_socket(path: &Path) {
+    let is_socket = fs::symlink_metadata(path).is_ok_and(|file| file.file_type().is_socket());
+    if is_socket {
+        fs::remove_file(path).ok(); // then the server says that it cannot bind
+    }
+}
