@@ -4,6 +4,8 @@
 
 use std::path::PathBuf;
 
+use tokio_util::sync::CancellationToken;
+
 use super::actor::UNPROBED;
 use super::configs;
 use super::decision::PortTable;
@@ -28,6 +30,8 @@ pub struct Launcher {
     pub shim: ShimProgram,
     /// The usual soft limit of open files, which servers get back.
     pub open_files: Option<u64>,
+    /// Cancelled when this owner ends: what has not begun then is the next owner's to do.
+    pub closing: CancellationToken,
 }
 
 /// A launch that made no running process.
@@ -64,6 +68,13 @@ pub fn launch(
         args,
         version,
     } = preflight::check(&launcher.home, spec, taken)?;
+    if launcher.closing.is_cancelled() {
+        return Err(LaunchFailed {
+            failure: Failure::Other,
+            message: "the supervisor is ending".to_owned(),
+            autopsy: None,
+        });
+    }
     let token = uuid::Uuid::new_v4().simple().to_string();
     let inherited = std::env::vars_os()
         .filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)));

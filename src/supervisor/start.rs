@@ -101,6 +101,7 @@ pub async fn start(
         PidWatcher::start(move |key| watching.blocking_send(Message::Ended { key }).is_ok())
             .map_err(StartError::Watcher)?;
     let launcher = Launcher {
+        closing: shutdown.clone(),
         home: home.clone(),
         shim,
         open_files,

@@ -81,13 +81,15 @@ impl Actor {
             } => {
                 let launcher = self.launcher.clone();
                 let sender = self.sender.clone();
-                tokio::task::spawn_blocking(move || {
+                self.launches.spawn_blocking(move || {
                     let message = match launch::launch(&launcher, &run, &spec, &ports) {
                         Ok((up, live)) => Message::Launched {
                             name,
                             up,
                             live: Box::new(live),
                         },
+                        // The next owner starts it; that this one does not, is no failure.
+                        Err(_) if launcher.closing.is_cancelled() => return,
                         Err(failed) => Message::Input(Input::LaunchFailed {
                             name,
                             run,

@@ -18,10 +18,13 @@ mod runs;
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::warn;
 
 use super::clock::Clock;
 use super::config_watch::ConfigWatch;
@@ -45,6 +48,9 @@ use look_over::Looking;
 pub use message::{Looks, Message, Waiting};
 use refresh::Probe;
 use runs::Watching;
+
+/// A launch that is under way is waited for this long when the owner ends.
+const LAUNCH_END: Duration = Duration::from_secs(3);
 
 /// Inputs decided together before the one commit that covers them.
 const BATCH: usize = 64;
@@ -72,6 +78,8 @@ pub(super) struct Actor {
     next_key: u64,
     timers: HashMap<u64, AbortHandle>,
     probes: HashMap<InstanceName, Probe>,
+    /// Launches that are under way.
+    launches: TaskTracker,
     /// Requests whose configurations are being read; the next reading starts when it is done.
     reading: bool,
     waiting: Vec<Waiting>,
@@ -124,6 +132,7 @@ impl Actor {
             next_key: 1,
             timers: HashMap::new(),
             probes: HashMap::new(),
+            launches: TaskTracker::new(),
             reading: false,
             waiting: Vec::new(),
         }
@@ -148,6 +157,14 @@ impl Actor {
         }
         for (_, timer) in self.timers.drain() {
             timer.abort();
+        }
+        // A shim that starts while the home changes hands would meet the next owner's.
+        self.launches.close();
+        if tokio::time::timeout(LAUNCH_END, self.launches.wait())
+            .await
+            .is_err()
+        {
+            warn!("a launch takes long; the next owner may find it unfinished");
         }
         self.recorder.close().await;
     }
