@@ -14,6 +14,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, Signal, kill_process_group};
 use serde::{Deserialize, Serialize};
 
+use super::devices::Asking;
 use super::flags::{Flag, Flags};
 
 /// A binary that does not answer within this is not asked again.
@@ -32,20 +33,12 @@ const CANNOT_RUN: [i32; 2] = [126, 127];
 const SIGILL: i32 = 4;
 
 /// One build of a server.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Build {
     /// `None` when its help is none that we understand: then nothing is known of its flags.
     pub flags: Option<Flags>,
     /// What follows `version:` in its answer to `--version`.
     pub version: Option<String>,
-}
-
-/// Whether what is remembered of a build is good enough.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Asking {
-    Once,
-    /// Again: libraries beside an unchanged binary may have changed.
-    Anew,
 }
 
 /// It cannot be run at all.
@@ -98,6 +91,14 @@ pub(super) struct Answer {
     status: Option<ExitStatus>,
 }
 
+impl Build {
+    /// Returns whether its help surely lists this flag.
+    #[must_use]
+    pub fn knows(&self, flag: &str) -> bool {
+        self.flags.as_ref().is_some_and(|flags| flags.knows(flag))
+    }
+}
+
 /// Returns what a build says of itself; it is asked when its content was never seen before.
 ///
 /// # Errors
@@ -125,15 +126,18 @@ pub fn build(
         None => content_hash(program, prefix, &stamp),
     };
     let was_seen = seen.is_some();
-    if asking == Asking::Once
-        && let Some(file) = known.builds.get(&hash)
-    {
-        let build = Build::from(file);
-        if !was_seen {
-            known.paths.insert(path, Content { stamp, hash });
-            remember(&cache, &known);
+    let remembered = known.builds.get(&hash).map(Build::from);
+    match (asking, remembered) {
+        (Asking::Never, build) => return Ok(build.unwrap_or_default()),
+        (Asking::Once, Some(build)) => {
+            if !was_seen {
+                known.paths.insert(path, Content { stamp, hash });
+                remember(&cache, &known);
+            }
+            return Ok(build);
         }
-        return Ok(build);
+        // Libraries beside an unchanged binary may have changed.
+        (Asking::Once, None) | (Asking::Anew, _) => {}
     }
     let build = question(program, prefix)?;
     if known.builds.len() >= BUILDS {

@@ -15,8 +15,8 @@ use crate::config::home::Home;
 use crate::domain::autopsy::{Autopsy, Cause, RetryClass};
 use crate::domain::instance::{Binary, InstanceSpec, Port};
 use crate::domain::lifecycle::Failure;
-use crate::probes::binary::{self, Asking, Build};
-use crate::probes::devices::{self, DeviceList};
+use crate::probes::binary::{self, Build};
+use crate::probes::devices::{self, Asking, DeviceList};
 use crate::process::argv::{self, FitFlag};
 use crate::process::ports;
 use crate::process::program::{self, Program};
@@ -67,11 +67,7 @@ pub(super) fn check(
         return Err(refused(Cause::OutOfMemory, message, remedy));
     }
     let port = port(spec, taken)?;
-    let knows_fit = build
-        .flags
-        .as_ref()
-        .is_some_and(|flags| flags.knows("-fit"));
-    let fit = if knows_fit {
+    let fit = if build.knows("-fit") {
         FitFlag::Known
     } else {
         FitFlag::Unknown
@@ -213,15 +209,11 @@ fn devices(state_dir: &Path, program: &Program, args: &[String]) -> Result<(), L
         let mut names = wanted.split(',').filter(|name| *name != "none");
         names.find(|name| !is_known(name)).map(str::to_owned)
     };
-    if listed(devices::Asking::Once)
-        .as_ref()
-        .and_then(unknown)
-        .is_none()
-    {
+    if listed(Asking::Once).as_ref().and_then(unknown).is_none() {
         return Ok(());
     }
     // A card may have come since the build was asked.
-    let Some(list) = listed(devices::Asking::Anew) else {
+    let Some(list) = listed(Asking::Anew) else {
         return Ok(());
     };
     let Some(stranger) = unknown(&list) else {

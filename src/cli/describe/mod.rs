@@ -188,7 +188,9 @@ fn changed(started: Option<&SpecFile>, spec: Option<&InstanceSpec>) -> Vec<Chang
 /// Returns the command that the next start would run; a port chosen at the start is not in it.
 fn next_command(home: &Home, spec: &InstanceSpec) -> Option<Vec<String>> {
     let program = program::resolve(&spec.binary).ok()?;
-    let knows_fit = binary::knows_flag(&home.state_dir(), &program.path, &program.prefix, "-fit");
+    let (state, prefix) = (home.state_dir(), &program.prefix);
+    let build = binary::build(&state, &program.path, prefix, Asking::Once);
+    let knows_fit = build.is_ok_and(|build| build.knows("-fit"));
     let fit = if knows_fit {
         FitFlag::Known
     } else {
