@@ -58,6 +58,7 @@ pub(crate) fn spec(folder: &Path, program: &str, args: &[&str]) -> SpecFile {
         port: None,
         open_files: None,
         oom: None,
+        build: None,
         config: std::collections::BTreeMap::new(),
     }
 }
