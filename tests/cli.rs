@@ -134,16 +134,6 @@ fn a_kill_is_at_once_and_a_restart_makes_a_new_run() {
 }
 
 #[test]
-fn the_whole_shape_of_ps_is_kept() {
-    let home = TestHome::new();
-    home.simulated("a", &[], "tags = [\"x\"]");
-    let mut keys: Vec<String> = home.row("a").as_object().unwrap().keys().cloned().collect();
-    keys.sort();
-    let kept: Vec<String> = serde_json::from_str(include_str!("data/ps_keys.json")).unwrap();
-    assert_eq!(keys, kept);
-}
-
-#[test]
 fn daemon_stop_leaves_instances_and_stop_instances_does_not() {
     let home = TestHome::new();
     home.simulated("a", &[], "");

@@ -3,6 +3,7 @@
 
 mod cli;
 mod config;
+mod diagnosis;
 mod events;
 mod failures;
 mod health;

@@ -1,14 +1,10 @@
-//! A tiny random-weight llama model in GGUF, enough for a real llama-server to load and answer
-//! noise. The format is that of ggml's docs/gguf.md, version 3.
+//! Models in GGUF that a real llama-server loads: a tiny one of random weights that answers noise,
+//! and ones of any shape whose weights are a hole in the file. The format is that of ggml's
+//! docs/gguf.md, version 3.
 
 use std::fs;
+use std::io::Write as _;
 use std::path::Path;
-
-const HEADS: u32 = 4;
-const EMBEDDING: u32 = 64;
-const LAYERS: u32 = 2;
-const FEED_FORWARD: u32 = 256;
-const CONTEXT: u32 = 2048;
 
 /// Tensor data begins and is padded at multiples of this.
 const ALIGNMENT: usize = 32;
@@ -23,32 +19,130 @@ enum Kind {
     Array = 9,
 }
 
-struct Tensor {
-    name: String,
-    /// Rows, columns; a vector has one row.
-    shape: (u32, u32),
-    ones: bool,
+/// What a model looks like; the default is the tiny one.
+#[derive(Clone, Copy)]
+pub(crate) struct Shape {
+    /// llama, or gemma3 with its extra norms.
+    pub(crate) architecture: &'static str,
+    pub(crate) layers: u32,
+    pub(crate) embedding: u32,
+    pub(crate) heads: u32,
+    pub(crate) kv_heads: u32,
+    pub(crate) feed_forward: u32,
+    pub(crate) context: u32,
+    /// Number of experts, and how many of them work at once; 0 for a dense model.
+    pub(crate) experts: (u32, u32),
+    /// Tokens that most layers look back; 0 means all.
+    pub(crate) window: u32,
+    /// 16 bits per weight instead of 32.
+    pub(crate) half: bool,
+    /// The output is the input once more.
+    pub(crate) tied: bool,
 }
 
-/// Writes the model.
+impl Default for Shape {
+    fn default() -> Self {
+        Self {
+            architecture: "llama",
+            layers: 2,
+            embedding: 64,
+            heads: 4,
+            kv_heads: 4,
+            feed_forward: 256,
+            context: 2048,
+            experts: (0, 0),
+            window: 0,
+            half: false,
+            tied: false,
+        }
+    }
+}
+
+struct Tensor {
+    name: String,
+    /// The fastest dimension first, as ggml lists them.
+    shape: Vec<u32>,
+    /// ggml's number of the type: 0 is F32, 1 is F16.
+    kind: u32,
+}
+
+impl Tensor {
+    fn is_vector(&self) -> bool {
+        self.shape.len() == 1
+    }
+
+    fn elements(&self) -> usize {
+        self.shape.iter().map(|size| *size as usize).product()
+    }
+
+    fn bytes(&self) -> usize {
+        self.elements() * if self.kind == 1 { 2 } else { 4 }
+    }
+}
+
+/// Writes the tiny model, with random weights.
 pub(crate) fn write_tiny(path: &Path) {
+    let shape = Shape::default();
+    let mut file = header(&shape);
+    let mut random = fastrand::Rng::with_seed(7);
+    for tensor in tensors(&shape) {
+        file.resize(file.len().next_multiple_of(ALIGNMENT), 0);
+        for _ in 0..tensor.elements() {
+            let weight = if tensor.is_vector() {
+                1.0
+            } else {
+                (random.f32() - 0.5) * 0.1
+            };
+            file.extend(weight.to_le_bytes());
+        }
+    }
+    fs::write(path, file).unwrap();
+}
+
+/// Writes a model whose weights are all zero and take no room on the disk.
+pub(crate) fn write_hollow(path: &Path, shape: &Shape) {
+    let header = header(shape);
+    let weights: usize = tensors(shape)
+        .iter()
+        .map(|tensor| tensor.bytes().next_multiple_of(ALIGNMENT))
+        .sum();
+    let size = header.len().next_multiple_of(ALIGNMENT) + weights;
+    let mut file = fs::File::create(path).unwrap();
+    file.write_all(&header).unwrap();
+    file.set_len(size as u64).unwrap();
+}
+
+/// Everything before the weights.
+fn header(shape: &Shape) -> Vec<u8> {
     let (tokens, scores, types) = vocabulary();
     let mut values = Values {
         count: 0,
         bytes: Vec::new(),
     };
-    values.string("general.architecture", "llama");
+    let architecture = shape.architecture;
+    let key = |name: &str| format!("{architecture}.{name}");
+    values.string("general.architecture", architecture);
     values.string("general.name", "tiny-random");
-    values.number("llama.context_length", CONTEXT);
-    values.number("llama.embedding_length", EMBEDDING);
-    values.number("llama.block_count", LAYERS);
-    values.number("llama.feed_forward_length", FEED_FORWARD);
-    values.number("llama.attention.head_count", HEADS);
-    values.number("llama.attention.head_count_kv", HEADS);
-    values.float("llama.attention.layer_norm_rms_epsilon", 1e-5);
-    values.number("llama.rope.dimension_count", EMBEDDING / HEADS);
-    values.number("llama.vocab_size", u32::try_from(tokens.len()).unwrap());
-    values.number("general.file_type", 0);
+    values.number(&key("context_length"), shape.context);
+    values.number(&key("embedding_length"), shape.embedding);
+    values.number(&key("block_count"), shape.layers);
+    values.number(&key("feed_forward_length"), shape.feed_forward);
+    values.number(&key("attention.head_count"), shape.heads);
+    values.number(&key("attention.head_count_kv"), shape.kv_heads);
+    let head = shape.embedding / shape.heads;
+    values.number(&key("attention.key_length"), head);
+    values.number(&key("attention.value_length"), head);
+    if shape.window > 0 {
+        values.number(&key("attention.sliding_window"), shape.window);
+    }
+    if shape.experts.0 > 0 {
+        values.number(&key("expert_count"), shape.experts.0);
+        values.number(&key("expert_used_count"), shape.experts.1);
+    }
+    values.float(&key("attention.layer_norm_rms_epsilon"), 1e-5);
+    values.number(&key("rope.dimension_count"), head);
+    values.number(&key("vocab_size"), u32::try_from(tokens.len()).unwrap());
+    values.number("general.file_type", u32::from(shape.half));
     values.string("tokenizer.ggml.model", "llama");
     values.array(
         "tokenizer.ggml.tokens",
@@ -77,7 +171,7 @@ pub(crate) fn write_tiny(path: &Path) {
     values.number("tokenizer.ggml.eos_token_id", 2);
     values.number("tokenizer.ggml.unknown_token_id", 0);
 
-    let tensors = tensors(u32::try_from(tokens.len()).unwrap());
+    let tensors = tensors(shape);
     let mut file = b"GGUF".to_vec();
     file.extend(3_u32.to_le_bytes());
     file.extend((tensors.len() as u64).to_le_bytes());
@@ -86,63 +180,63 @@ pub(crate) fn write_tiny(path: &Path) {
     let mut offset = 0_usize;
     for tensor in &tensors {
         put_string(&mut file, tensor.name.as_bytes());
-        let (rows, columns) = tensor.shape;
-        // ggml lists the fastest dimension first.
-        let shape: &[u32] = if rows == 1 {
-            &[columns]
-        } else {
-            &[columns, rows]
-        };
-        file.extend(u32::try_from(shape.len()).unwrap().to_le_bytes());
-        shape
+        file.extend(u32::try_from(tensor.shape.len()).unwrap().to_le_bytes());
+        tensor
+            .shape
             .iter()
             .for_each(|size| file.extend(u64::from(*size).to_le_bytes()));
-        file.extend(0_u32.to_le_bytes()); // F32
+        file.extend(tensor.kind.to_le_bytes());
         file.extend((offset as u64).to_le_bytes());
-        offset += (rows * columns) as usize * 4;
-        offset = offset.next_multiple_of(ALIGNMENT);
+        offset += tensor.bytes().next_multiple_of(ALIGNMENT);
     }
-    let mut random = fastrand::Rng::with_seed(7);
-    for tensor in &tensors {
-        file.resize(file.len().next_multiple_of(ALIGNMENT), 0);
-        for _ in 0..tensor.shape.0 * tensor.shape.1 {
-            let weight = if tensor.ones {
-                1.0
-            } else {
-                (random.f32() - 0.5) * 0.1
-            };
-            file.extend(weight.to_le_bytes());
-        }
-    }
-    fs::write(path, file).unwrap();
+    file
 }
 
-fn tensors(vocabulary: u32) -> Vec<Tensor> {
-    let matrix = |name: String, rows, columns| Tensor {
-        name,
-        shape: (rows, columns),
-        ones: false,
-    };
-    let ones = |name: String| Tensor {
-        name,
-        shape: (1, EMBEDDING),
-        ones: true,
+fn tensors(shape: &Shape) -> Vec<Tensor> {
+    let vocabulary = u32::try_from(vocabulary().0.len()).unwrap();
+    let (width, inner) = (shape.embedding, shape.feed_forward);
+    let head = width / shape.heads;
+    let kv = head * shape.kv_heads;
+    let weights = |name: String, shape_of: &[u32]| Tensor {
+        name: format!("{name}.weight"),
+        shape: shape_of.to_vec(),
+        // Norms and routers stay wide in every model.
+        kind: u32::from(shape.half && shape_of.len() > 1 && !name.ends_with("gate_inp")),
     };
     let mut tensors = vec![
-        matrix("token_embd.weight".to_owned(), vocabulary, EMBEDDING),
-        ones("output_norm.weight".to_owned()),
-        matrix("output.weight".to_owned(), vocabulary, EMBEDDING),
+        weights("token_embd".to_owned(), &[width, vocabulary]),
+        weights("output_norm".to_owned(), &[width]),
     ];
-    for layer in 0..LAYERS {
-        let name = |part: &str| format!("blk.{layer}.{part}.weight");
-        tensors.push(ones(name("attn_norm")));
-        for part in ["attn_q", "attn_k", "attn_v", "attn_output"] {
-            tensors.push(matrix(name(part), EMBEDDING, EMBEDDING));
+    if !shape.tied {
+        tensors.push(weights("output".to_owned(), &[width, vocabulary]));
+    }
+    for layer in 0..shape.layers {
+        let mut put = |part: &str, shape_of: &[u32]| {
+            tensors.push(weights(format!("blk.{layer}.{part}"), shape_of));
+        };
+        put("attn_norm", &[width]);
+        put("attn_q", &[width, width]);
+        put("attn_k", &[width, kv]);
+        put("attn_v", &[width, kv]);
+        put("attn_output", &[width, width]);
+        put("ffn_norm", &[width]);
+        if shape.architecture == "gemma3" {
+            put("attn_q_norm", &[head]);
+            put("attn_k_norm", &[head]);
+            put("post_attention_norm", &[width]);
+            put("post_ffw_norm", &[width]);
         }
-        tensors.push(ones(name("ffn_norm")));
-        tensors.push(matrix(name("ffn_gate"), FEED_FORWARD, EMBEDDING));
-        tensors.push(matrix(name("ffn_up"), FEED_FORWARD, EMBEDDING));
-        tensors.push(matrix(name("ffn_down"), EMBEDDING, FEED_FORWARD));
+        let (experts, _) = shape.experts;
+        if experts > 0 {
+            put("ffn_gate_inp", &[width, experts]);
+            put("ffn_gate_exps", &[width, inner, experts]);
+            put("ffn_up_exps", &[width, inner, experts]);
+            put("ffn_down_exps", &[inner, width, experts]);
+        } else {
+            put("ffn_gate", &[width, inner]);
+            put("ffn_up", &[width, inner]);
+            put("ffn_down", &[inner, width]);
+        }
     }
     tensors
 }

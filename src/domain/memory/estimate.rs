@@ -367,24 +367,14 @@ impl<'a> Plan<'a> {
 
     /// Returns the cells that attention looks at: of the whole cache, and of that with a window.
     fn attended(&self) -> Vec<u64> {
-        let mut cells: Vec<u64> = self
-            .layers
-            .layers
-            .iter()
-            .filter(|layer| layer.keys > 0)
-            .map(|layer| match layer.window {
-                Some(window) => self.context.windowed(window, self.flags),
-                None => self.context.cells,
-            })
-            .collect();
-        cells.sort_unstable();
-        cells.dedup();
-        let keeps_nothing = self
-            .layers
-            .layers
-            .iter()
-            .all(|layer| *layer == LayerCache::default());
-        if keeps_nothing {
+        let keeping = || self.layers.layers.iter().filter(|layer| layer.keys > 0);
+        let whole = keeping().any(|layer| layer.window.is_none());
+        let window = keeping().find_map(|layer| layer.window);
+        let mut cells = Vec::new();
+        cells.extend(whole.then_some(self.context.cells));
+        cells.extend(window.map(|window| self.context.windowed(window, self.flags)));
+        if cells.is_empty() && self.layers.layers.iter().all(|layer| layer.state == 0) {
+            // A model that keeps nothing looks at all that it is given at once.
             cells.push(self.context.ubatch);
         }
         cells
