@@ -114,3 +114,35 @@ fn every_file_says_on_its_first_line_what_it_is_for() {
         .collect();
     assert!(silent.is_empty(), "no //! on line 1: {silent:?}");
 }
+
+/// A test that moves or is renamed takes its name in the documents along.
+#[test]
+fn documents_name_tests_that_exist() {
+    let mut files = Vec::new();
+    for folder in ["src", "tests"] {
+        source_files(&root().join(folder), &mut files);
+    }
+    let sources: Vec<(PathBuf, String)> = files
+        .into_iter()
+        .map(|path| (path.clone(), fs::read_to_string(path).unwrap()))
+        .collect();
+    for document in ["README.md", "tests/failures.md"] {
+        let text = fs::read_to_string(root().join(document)).unwrap();
+        // What stands between backticks, as far as it is a path that ends in a sentence.
+        let names = text.split('`').skip(1).step_by(2).filter_map(|code| {
+            let (module, name) = code.rsplit_once("::")?;
+            (name.matches('_').count() >= 2).then_some((module, name))
+        });
+        for (module, name) in names {
+            let file = module.rsplit("::").next().unwrap();
+            let found = sources.iter().any(|(path, source)| {
+                path.components().any(|part| {
+                    Path::new(part.as_os_str())
+                        .file_stem()
+                        .is_some_and(|stem| stem == file)
+                }) && source.contains(&format!("fn {name}()"))
+            });
+            assert!(found, "{document}: there is no {module}::{name}");
+        }
+    }
+}
