@@ -75,7 +75,7 @@ impl Client {
         let wait = millis(wait);
         let query = LogQuery::of_size(streams, after, Some(wait));
         let body: LogSizeBody = self.ask_log(name, "/size", &query, wait).await?;
-        Ok(Size::from(body))
+        body.to_size().ok_or_else(unreadable)
     }
 
     async fn ask_log<T: serde::de::DeserializeOwned>(

@@ -204,6 +204,8 @@ pub struct Size {
     pub counted: bool,
     /// Something was written behind the cursor that was asked about.
     pub grown: bool,
+    /// Behind the last whole line.
+    pub end: Cursor,
 }
 
 impl Stream {
@@ -217,6 +219,25 @@ impl Streams {
             Self::Both => true,
             Self::Stdout => stream == Stream::Stdout,
             Self::Stderr => stream == Stream::Stderr,
+        }
+    }
+}
+
+impl Pattern {
+    /// Returns whether upper and lower case are one.
+    #[must_use]
+    pub fn ignores_case(&self) -> bool {
+        match self.case {
+            Case::Sensitive => false,
+            Case::Smart => {
+                let mut escaped = false;
+                !self.text.chars().any(|next| {
+                    // A class such as \W or \S is not a capital letter.
+                    let is_class = escaped;
+                    escaped = !is_class && next == '\\';
+                    !is_class && next.is_uppercase()
+                })
+            }
         }
     }
 }

@@ -3,7 +3,7 @@
 use regex::bytes::{Regex, RegexBuilder};
 
 use super::block::Block;
-use crate::domain::log::{Case, Direction, Pattern};
+use crate::domain::log::{Direction, Pattern};
 use crate::domain::log_level::LogLevel;
 
 /// A compiled pattern must not need more memory than this.
@@ -36,7 +36,7 @@ impl Matcher {
     pub(super) fn pattern(pattern: &Pattern) -> Result<Self, Box<regex::Error>> {
         let regex = RegexBuilder::new(&pattern.text)
             .multi_line(true)
-            .case_insensitive(ignores_case(pattern))
+            .case_insensitive(pattern.ignores_case())
             .size_limit(REGEX_BYTES)
             .build()?;
         Ok(Self::Pattern {
@@ -96,21 +96,6 @@ impl Matchers {
         match direction {
             Direction::Forward => self.lines(block).next(),
             Direction::Backward => self.lines(block).last(),
-        }
-    }
-}
-
-fn ignores_case(pattern: &Pattern) -> bool {
-    match pattern.case {
-        Case::Sensitive => false,
-        // A class such as \W or \S is not a capital letter.
-        Case::Smart => {
-            let mut escaped = false;
-            !pattern.text.chars().any(|next| {
-                let is_class = escaped;
-                escaped = !is_class && next == '\\';
-                !is_class && next.is_uppercase()
-            })
         }
     }
 }

@@ -159,6 +159,7 @@ impl Reader {
         let mut budget = COUNT_BYTES;
         for chain in &chains {
             size.bytes += chain.bytes();
+            size.end.set(chain.stream, chain.place(chain.end()?));
             let spot = after.map(|cursor| match chain.resolve(cursor.of(chain.stream)) {
                 Resolved::Kept(spot) | Resolved::Lost(spot) => spot,
             });

@@ -133,7 +133,7 @@ pub struct LogCountBody {
 }
 
 /// `GET /instances/{name}/logs/size`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LogSizeBody {
     pub bytes: u64,
     pub lines: u64,
@@ -141,6 +141,8 @@ pub struct LogSizeBody {
     pub before: Option<u64>,
     pub counted: bool,
     pub grown: bool,
+    /// Behind the last whole line.
+    pub end: String,
 }
 
 /// The words of a query, each with what it means.
@@ -507,39 +509,29 @@ impl LogCountBody {
 
 impl From<Size> for LogSizeBody {
     fn from(size: Size) -> Self {
-        let Size {
-            bytes,
-            lines,
-            before,
-            counted,
-            grown,
-        } = size;
         Self {
-            bytes,
-            lines,
-            before,
-            counted,
-            grown,
+            bytes: size.bytes,
+            lines: size.lines,
+            before: size.before,
+            counted: size.counted,
+            grown: size.grown,
+            end: size.end.to_string(),
         }
     }
 }
 
-impl From<LogSizeBody> for Size {
-    fn from(body: LogSizeBody) -> Self {
-        let LogSizeBody {
-            bytes,
-            lines,
-            before,
-            counted,
-            grown,
-        } = body;
-        Self {
-            bytes,
-            lines,
-            before,
-            counted,
-            grown,
-        }
+impl LogSizeBody {
+    /// Converts back; `None` when the cursor is not ours.
+    #[must_use]
+    pub fn to_size(&self) -> Option<Size> {
+        Some(Size {
+            bytes: self.bytes,
+            lines: self.lines,
+            before: self.before,
+            counted: self.counted,
+            grown: self.grown,
+            end: self.end.parse().ok()?,
+        })
     }
 }
 
