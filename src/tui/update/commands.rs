@@ -12,6 +12,7 @@ use super::tell;
 use crate::domain::fleet::InstanceRow;
 use crate::domain::instance::InstanceName;
 use crate::domain::lifecycle::Status;
+use crate::domain::log::Streams;
 
 /// Names that fit into a question; of more only the number is told.
 const NAMES_SHOWN: usize = 8;
@@ -210,7 +211,12 @@ pub(super) fn page(model: &mut Model) -> Vec<Effect> {
         .cursor
         .as_ref()
         .and_then(|name| model.details.get(name));
-    match details.and_then(|details| details.logs.last()) {
+    // Of the two files the one that is looked at; nearly everything is on stderr.
+    let file = details.and_then(|details| match model.log.streams() {
+        Streams::Stdout => details.logs.first(),
+        Streams::Both | Streams::Stderr => details.logs.last(),
+    });
+    match file {
         Some(path) => vec![Effect::Page(path.clone())],
         None => nothing_selected(model),
     }

@@ -65,8 +65,10 @@ pub(super) fn update(model: &mut Model, msg: Msg, now: Now) -> Vec<Effect> {
         Msg::Edited(name, report) => data::edited(model, &name, &report),
         Msg::Created(result) => data::created(model, result),
         Msg::Log(msg) => {
-            model.soil(Dirty::Soon);
-            log_effects(model.log.update(msg, now))
+            if model.log.is_news(&msg) {
+                model.soil(Dirty::Soon);
+            }
+            log_effects(model.log.update(msg))
         }
         Msg::Notice(text) => tell(model, Kind::Info, text),
         Msg::Failed(text) => tell(model, Kind::Bad, text),
@@ -90,7 +92,11 @@ fn tell(model: &mut Model, kind: Kind, text: String) -> Vec<Effect> {
 }
 
 fn log_effects(effects: Vec<LogEffect>) -> Vec<Effect> {
-    effects.into_iter().map(Effect::Log).collect()
+    let effect = |effect| match effect {
+        LogEffect::Copy(text) => Effect::Copy(text),
+        other => Effect::Log(other),
+    };
+    effects.into_iter().map(effect).collect()
 }
 
 fn relook(model: &mut Model) {
@@ -140,7 +146,7 @@ fn key(model: &mut Model, event: KeyEvent) -> Vec<Effect> {
         return prompt::key(model, event);
     }
     if model.focus == Pane::Log && model.log.wants_text() {
-        return log_effects(model.log.text(event));
+        return log_effects(model.log.text(event, &model.zone));
     }
     let context = Context::of(model.focus);
     let mut action = model.keymap.action(context, event);
@@ -265,7 +271,7 @@ fn act(model: &mut Model, action: Action) -> Vec<Effect> {
         }
         Action::EventsJump => movement::jump(model),
         Action::Log(LogAction::Open) => commands::page(model),
-        Action::Log(action) => log_effects(model.log.act(action, model.now)),
+        Action::Log(action) => log_effects(model.log.act(action, model.now, &model.zone)),
     }
 }
 
@@ -310,6 +316,10 @@ fn back(model: &mut Model) -> Vec<Effect> {
         model.feed.filter = Default::default();
     } else if model.focus == Pane::Events && model.feed.only.is_some() {
         model.feed.only = None;
+    } else if model.focus == Pane::Log
+        && let Some(effects) = model.log.back()
+    {
+        return log_effects(effects);
     } else if model.focus != Pane::Table {
         model.focus = Pane::Table;
     } else if !model.table.filter.is_empty() {

@@ -49,7 +49,7 @@ fn go(model: &mut Model, step: isize, action: LogAction) -> Vec<Effect> {
             model.detail_scroll = model.detail_scroll.saturating_add_signed(step);
             Vec::new()
         }
-        Pane::Log => log_effects(model.log.act(action, model.now)),
+        Pane::Log => log_effects(model.log.act(action, model.now, &model.zone)),
     }
 }
 
@@ -120,9 +120,13 @@ pub(super) fn jump(model: &mut Model) -> Vec<Effect> {
         return Vec::new();
     };
     if model.fleet.row(&name).is_some() {
-        model.table.cursor = Some(name);
+        let millis = (event.at * 1000.0).max(0.0) as u64;
+        model.table.cursor = Some(name.clone());
         model.table.arrange(&model.fleet);
         model.focus = Pane::Log;
+        let mut effects = model.log.show(Some(name));
+        effects.extend(model.log.go_to(millis));
+        return log_effects(effects);
     }
     Vec::new()
 }

@@ -5,9 +5,9 @@ use tui_input::Input;
 use tui_input::backend::crossterm::EventHandler as _;
 
 use super::super::effect::Effect;
-use super::super::model::Model;
 use super::super::model::dialog::{Dialog, Prompt, Purpose};
 use super::super::model::filter::Filter;
+use super::super::model::{Model, Pane};
 
 pub(super) fn open(model: &mut Model, purpose: Purpose) -> Vec<Effect> {
     let before = match purpose {
@@ -80,6 +80,11 @@ pub(super) fn paste(model: &mut Model, text: &str) -> Vec<Effect> {
         .chars()
         .filter(|character| !character.is_control())
         .collect();
+    if model.dialogs.is_empty() && model.prompt.is_none() && model.focus == Pane::Log {
+        model.log.paste(&line);
+        model.soil(super::Dirty::Now);
+        return Vec::new();
+    }
     let place = match (model.dialogs.last_mut(), &mut model.prompt) {
         (Some(Dialog::Help { search, .. } | Dialog::Palette { search, .. }), _) => Some(search),
         (Some(_), _) | (None, None) => None,

@@ -7,6 +7,7 @@ mod events;
 mod footer;
 mod header;
 mod help;
+mod log;
 mod pen;
 mod spark;
 mod table;
@@ -78,7 +79,7 @@ pub(super) fn view(model: &Model, buffer: &mut Buffer) -> Hits {
     events::alert(model, areas.alert, &mut pen, &mut hits);
     events::draw(model, areas.events, &mut pen, &mut hits);
     detail::draw(model, areas.detail, &mut pen, &mut hits);
-    log(model, areas.log, &mut pen, &mut hits);
+    log::draw(model, areas.log, &mut pen, &mut hits);
     diagnostics::draw(model, areas.diagnostics, &mut pen, &mut hits);
     footer::draw(model, areas.footer, &mut pen, &mut hits);
     splits(model, &areas, &mut hits);
@@ -136,15 +137,16 @@ fn tabs(model: &Model, area: Rect, pen: &mut Pen<'_>, hits: &mut Hits) {
     }
 }
 
-fn log(model: &Model, area: Rect, pen: &mut Pen<'_>, hits: &mut Hits) {
-    if area.is_empty() {
-        return;
-    }
-    let (left, right) = model.log.title();
-    let inner = pen.pane(model, area, Pane::Log, &left, &right);
-    hits.add(area, Hit::Pane(Pane::Log));
-    let look = pen.look;
-    model.log.render(inner, pen.buffer, look);
+/// Draws only the lines of a log, without a frame.
+#[cfg(test)]
+pub(super) fn log_lines(
+    log: &super::logview::LogView,
+    area: Rect,
+    buffer: &mut Buffer,
+    look: &super::theme::Look,
+    zone: &jiff::tz::TimeZone,
+) {
+    log::lines(log, area, &mut Pen::new(buffer, look), zone);
 }
 
 /// The borders that can be dragged; they lie over the panes' own areas.
