@@ -97,7 +97,17 @@ fn lint_looks_at_the_machine() {
     fs::write(home.path().join("text.gguf"), "no model").unwrap();
     fs::write(home.path().join("short.gguf"), "GGUF").unwrap();
     crate::support::gguf::write_tiny(&home.path().join("tiny.gguf"));
-    let rows: [(&str, String, &str); 10] = [
+    let rows: [(&str, String, &str); 12] = [
+        (
+            "backend",
+            "server.port = \"auto\"\ngpu.backend = \"cuda\"".to_owned(),
+            "the build lists no such device",
+        ),
+        (
+            "device",
+            "server.port = \"auto\"\nargs = [\"--device\", \"CUDA7\"]".to_owned(),
+            "knows no device CUDA7",
+        ),
         (
             "context",
             "server.port = \"auto\"\nmodel = { path = \"tiny.gguf\", context_size = 100000 }"

@@ -14,6 +14,7 @@ mod logs;
 mod owner;
 mod preflight;
 mod process;
+mod readme;
 mod reconcile;
 mod recovery;
 mod shim;
