@@ -1,0 +1,4 @@
+//! The fuzzed reader.
+
+#[path = "../../../src/probes/gguf/mod.rs"]
+pub mod gguf;
