@@ -1,5 +1,6 @@
 //! `up`, `down` and `restart`: give the commands, then wait for what becomes of them.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures_util::stream::{self, StreamExt as _};
@@ -201,6 +202,7 @@ async fn command_all(
             verb,
             seen: given.generation,
             failed: None,
+            told: BTreeMap::new(),
         };
         let failed = wait_for_all(home, session, waiting, patience, output).await?;
         first_failure = first_failure.or(failed);
@@ -336,6 +338,8 @@ struct Waiting {
     /// The first picture that may be looked at shows the commands' effect.
     seen: u64,
     failed: Option<Exit>,
+    /// Tenths of a load that were told of.
+    told: BTreeMap<InstanceName, u8>,
 }
 
 /// Whether the home changed hands while we waited.
@@ -387,11 +391,18 @@ impl Waiting {
     }
 
     fn look(&mut self, rows: &[InstanceRow], output: &Output) {
-        let (verb, failed) = (self.verb, &mut self.failed);
+        let (verb, failed, told) = (self.verb, &mut self.failed, &mut self.told);
         self.underway.retain(|name| {
             let row = rows.iter().find(|row| row.name == *name);
             match progress(row, verb) {
-                Progress::Underway => true,
+                Progress::Underway => {
+                    if let Some((percent, activity)) = row.and_then(loading)
+                        && told.insert(name.clone(), percent / 10) < Some(percent / 10)
+                    {
+                        output.say(&format!("{name}: loading {percent} %, {activity}"));
+                    }
+                    true
+                }
                 Progress::Done(text) => {
                     output.say(&format!("{name}: {text}"));
                     false
@@ -407,6 +418,11 @@ impl Waiting {
             }
         });
     }
+}
+
+/// How far a load has come, where that is known.
+fn loading(row: &InstanceRow) -> Option<(u8, &str)> {
+    Some((row.progress?, row.reason.as_deref()?))
 }
 
 /// Shows what an explanation rests on and what to do about it.
@@ -525,6 +541,7 @@ async fn follow_until_end(
                 verb: Verb::Down(StopMode::Gentle),
                 seen: answer.generation,
                 failed: None,
+                told: BTreeMap::new(),
             };
             waiting.wait(session, Patience::Endless, output).await?;
             Ok(Exit::Interrupted)

@@ -162,7 +162,7 @@ impl Board {
         WATCHED * u32::try_from(shares).unwrap_or(u32::MAX)
     }
 
-    fn take(&self) -> Vec<Measured> {
+    pub(super) fn take(&self) -> Vec<Measured> {
         std::mem::take(&mut self.newest().measured)
             .into_values()
             .collect()

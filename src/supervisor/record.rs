@@ -99,6 +99,10 @@ pub(super) struct HealthLog {
 }
 
 impl HealthLog {
+    pub(super) fn new(store: Store) -> Self {
+        Self { store }
+    }
+
     pub(super) fn note(&self, name: &InstanceName, health: Health, took: Option<Duration>) {
         self.store
             .record_health(sample(name.clone(), health, took, None));
@@ -238,9 +242,7 @@ impl Recorder {
 
     /// Returns where a probe notes what changed nothing.
     pub(super) fn health_log(&self) -> HealthLog {
-        HealthLog {
-            store: self.store.clone(),
-        }
+        HealthLog::new(self.store.clone())
     }
 
     /// Gives the event its number and takes it along with the next commit.

@@ -45,8 +45,11 @@ pub(super) fn measured(fleet: &mut Fleet, runs: Vec<Measured>, host: Option<Host
         };
         if let Phase::Up(up) = &mut instance.phase {
             up.readings = measured.readings;
-            up.progress = measured.progress;
-            up.activity = measured.activity;
+            // It may have become ready since it was measured.
+            if !up.was_ready() {
+                up.progress = measured.progress;
+                up.activity = measured.activity;
+            }
         }
     }
 }
@@ -216,6 +219,8 @@ fn show(
     match health {
         Health::Healthy => {
             up.healthy_since.get_or_insert(moment.elapsed);
+            up.progress = None;
+            up.activity = None;
             instance.autopsy = None;
             effects.push(Effect::CancelTimer {
                 name: name.clone(),

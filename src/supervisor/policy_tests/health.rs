@@ -319,4 +319,13 @@ fn measurements_are_shown_and_nothing_follows_from_them() {
     assert_eq!(row.progress, Some(63));
     assert_eq!(row.reason.as_deref(), Some("reading 1.0 of 2.0 GB"));
     assert_eq!(instance.trouble(), None, "it is not worth remembering");
+    rig.healthy("a");
+    let late = vec![measured(&run, 4)];
+    rig.give(Input::Measured {
+        runs: late,
+        host: None,
+    });
+    let row = rig.fleet.instances[&name("a")].row(&name("a"), false);
+    assert_eq!(row.readings.rss_bytes, Some(4));
+    assert_eq!((row.progress, row.reason), (None, None), "it is ready");
 }

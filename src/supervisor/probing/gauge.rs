@@ -26,6 +26,9 @@ const SPACING: Duration = Duration::from_secs(2);
 /// Between two questions to a server that seems to do nothing.
 const IDLE_SPACING: Duration = Duration::from_secs(60);
 
+/// Between two questions to a server that never said that it is a llama-server.
+const STRANGE_SPACING: Duration = Duration::from_secs(10);
+
 /// What is known of a run's use and work.
 #[derive(Debug)]
 pub(super) struct Gauge {
@@ -122,6 +125,7 @@ impl Gauge {
         let watched = attention == Attention::Watched && !self.target.may_sleep;
         match asked.answer {
             Answer::Refused => false,
+            Answer::Silence if self.slots.is_none() => since >= STRANGE_SPACING,
             Answer::Silence => since >= SPACING,
             Answer::Counted | Answer::Later if worked || busy || watched => since >= SPACING,
             Answer::Counted | Answer::Later => since >= IDLE_SPACING,

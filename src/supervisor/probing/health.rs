@@ -47,15 +47,32 @@ enum Warm {
     NotYet,
 }
 
+/// What can be looked at; a test has its own.
+pub(super) trait Looks {
+    /// Looks once; with the time of the answer, if there was one.
+    fn look(&mut self) -> impl Future<Output = (Sight, Option<Duration>)> + Send;
+}
+
+/// Where what was seen goes.
+pub(super) struct Reports<'a> {
+    pub(super) pulse: &'a watch::Sender<Pulse>,
+    pub(super) log: &'a HealthLog,
+    pub(super) sender: &'a mpsc::Sender<Message>,
+}
+
 /// Probes until it is cancelled or the supervisor ends.
-pub(super) async fn run(
+pub(super) async fn run(subject: &Subject, reports: &Reports<'_>, knocks: mpsc::Receiver<Knock>) {
+    keep_looking(Probe::new(subject), subject, reports, knocks).await;
+}
+
+/// Looks when it is time, or when somebody asks.
+pub(super) async fn keep_looking(
+    mut probe: impl Looks,
     subject: &Subject,
-    pulse: &watch::Sender<Pulse>,
-    log: &HealthLog,
-    sender: &mpsc::Sender<Message>,
+    reports: &Reports<'_>,
     mut knocks: mpsc::Receiver<Knock>,
 ) {
-    let mut probe = Probe::new(subject);
+    let Reports { pulse, log, sender } = reports;
     let check = &subject.spec.healthcheck;
     let mut ready = pulse.borrow().readiness;
     let mut last = match subject.health {
@@ -140,6 +157,12 @@ async fn next_knock(due: Instant, knocks: &mut mpsc::Receiver<Knock>) -> Option<
     }
 }
 
+impl Looks for Probe<'_> {
+    fn look(&mut self) -> impl Future<Output = (Sight, Option<Duration>)> + Send {
+        self.look_once()
+    }
+}
+
 impl<'a> Probe<'a> {
     fn new(subject: &'a Subject) -> Self {
         let spec = &subject.spec;
@@ -156,7 +179,7 @@ impl<'a> Probe<'a> {
         }
     }
 
-    async fn look(&mut self) -> (Sight, Option<Duration>) {
+    async fn look_once(&mut self) -> (Sight, Option<Duration>) {
         let Outcome { verdict, took } = self.ask().await;
         let sight = match verdict {
             Verdict::Healthy => self.confirmed().await,

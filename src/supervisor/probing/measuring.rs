@@ -150,6 +150,8 @@ impl<'a> Meter<'a> {
     async fn asked(&mut self, look: &Look, watched: Attention) -> Option<Input> {
         let limit = self.subject.spec.healthcheck.timeout;
         let answer = self.gauge.ask_if_due(look, watched, limit).await?;
+        // Only a server that told its slots is known to be one that should answer.
+        self.gauge.readings.slots?;
         let finding = Finding {
             answer,
             cpu: look.cpu,

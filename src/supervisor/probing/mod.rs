@@ -11,6 +11,8 @@ mod once;
 mod pace;
 mod progress;
 mod target;
+#[cfg(test)]
+mod tests;
 mod wedge;
 mod work;
 
@@ -75,8 +77,13 @@ pub(super) async fn run(
     };
     let probes = 0;
     let (pulse, seen) = watch::channel(Pulse { readiness, probes });
+    let reports = health::Reports {
+        pulse: &pulse,
+        log: &log,
+        sender: &sender,
+    };
     tokio::join!(
-        health::run(&subject, &pulse, &log, &sender, knocks),
+        health::run(&subject, &reports, knocks),
         measuring::run(&subject, &board, seen, &sender),
     );
 }

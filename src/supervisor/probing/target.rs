@@ -17,7 +17,7 @@ pub(super) struct Target {
     /// The server frees its model when it is idle; such a server must never be woken.
     pub(super) may_sleep: bool,
     key_file: Option<PathBuf>,
-    key: Option<String>,
+    key: Option<Key>,
 }
 
 impl Target {
@@ -31,15 +31,18 @@ impl Target {
             prefix: setting(spec, "--api-prefix", "LLAMA_ARG_API_PREFIX").unwrap_or_default(),
             may_sleep: sleep.is_some_and(|seconds| !seconds.starts_with('-')),
             key_file: key_file.map(|path| root.join(path)),
-            key: key.and_then(|keys| Some(keys.split(',').next()?.trim().to_owned())),
+            key: key.and_then(|keys| Some(Key::new(keys.split(',').next()?.trim().to_owned()))),
         }
     }
 
     /// Returns the server with the key as the file holds it now.
     pub(super) fn server(&self) -> Option<Server> {
+        Some(Server::new(self.address.as_ref()?, self.key_now()))
+    }
+
+    fn key_now(&self) -> Option<Key> {
         let from_file = || first_key(&fs::read_to_string(self.key_file.as_ref()?).ok()?);
-        let key = from_file().or_else(|| self.key.clone());
-        Some(Server::new(self.address.as_ref()?, key.map(Key::new)))
+        from_file().map(Key::new).or_else(|| self.key.clone())
     }
 }
 
@@ -63,6 +66,60 @@ fn first_key(text: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::supervisor::policy_tests::spec;
+
+    #[test]
+    fn the_way_to_a_server_is_read_from_its_arguments_and_its_environment() {
+        let folder = tempfile::tempdir().expect("a folder");
+        fs::write(folder.path().join("keys"), "from-file\n").expect("written");
+        let target = |args: &str, env: &[(&str, &str)]| {
+            let mut spec = spec("a");
+            spec.args = args.split_whitespace().map(str::to_owned).collect();
+            let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+            spec.env = env.iter().map(owned).collect();
+            Target::new(&spec, Some(8081), folder.path())
+        };
+        let key = |text: &str| Some(Key::new(text.to_owned()));
+        let rows = [
+            (target("", &[]), None, "", false),
+            (target("--api-key a,b", &[]), key("a"), "", false),
+            (
+                target("--api-key a", &[("LLAMA_API_KEY", "e")]),
+                key("a"),
+                "",
+                false,
+            ),
+            (target("", &[("LLAMA_API_KEY", "e")]), key("e"), "", false),
+            (
+                target("--api-key a --api-key-file keys", &[]),
+                key("from-file"),
+                "",
+                false,
+            ),
+            (target("--api-key-file none", &[]), None, "", false),
+            (
+                target("--api-prefix /x --api-prefix /y", &[]),
+                None,
+                "/y",
+                false,
+            ),
+            (target("--sleep-idle-seconds 60", &[]), None, "", true),
+            (target("--sleep-idle-seconds -1", &[]), None, "", false),
+        ];
+        for (target, key, prefix, may_sleep) in rows {
+            assert_eq!(target.key_now(), key, "{target:?}");
+            assert_eq!(
+                (target.prefix.as_str(), target.may_sleep),
+                (prefix, may_sleep)
+            );
+            assert!(target.server().is_some());
+        }
+        assert!(
+            Target::new(&spec("a"), None, folder.path())
+                .server()
+                .is_none()
+        );
+    }
 
     #[test]
     fn the_first_line_that_is_no_comment_is_a_key() {
