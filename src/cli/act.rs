@@ -292,6 +292,7 @@ pub(super) async fn until_ready(
         verb: Verb::Restart(StopMode::Gentle),
         seen: generation,
         failed: None,
+        told: BTreeMap::new(),
     };
     let failed = wait_for_all(home, session, waiting, Patience::Endless, output).await?;
     Ok(failed.unwrap_or(Exit::Success))
