@@ -132,6 +132,11 @@ pub(super) enum Command {
     /// Control the background supervisor
     #[command(subcommand)]
     Daemon(DaemonCommand),
+    /// Export what was kept of a crash: its last words, command, environment, events
+    #[command(
+        after_help = "Examples:\n  llama-orch bundle chat\n  llama-orch bundle chat --list\n  llama-orch bundle chat --all --output /tmp/chat.tar\n  llama-orch bundle chat --folder --output report"
+    )]
+    Bundle(BundleArgs),
     /// List processes of ours that nobody owns
     #[command(after_help = "Examples:\n  llama-orch orphans\n  llama-orch orphans --stop 4711")]
     Orphans(OrphansArgs),
@@ -405,6 +410,24 @@ pub(super) enum DaemonCommand {
         #[arg(long)]
         autostart: bool,
     },
+}
+
+#[derive(Clone, Debug, Args)]
+pub(super) struct BundleArgs {
+    /// The instance
+    pub(super) name: String,
+    /// All bundles that are kept, not only the newest
+    #[arg(long)]
+    pub(super) all: bool,
+    /// Only print where the bundles are, newest first
+    #[arg(long, conflicts_with_all = ["all", "output", "folder"])]
+    pub(super) list: bool,
+    /// Write there (the default is NAME-crash.tar, or NAME-crash with --folder, in this folder)
+    #[arg(short, long, value_name = "PATH")]
+    pub(super) output: Option<PathBuf>,
+    /// Copy a folder instead of writing one tar file
+    #[arg(long)]
+    pub(super) folder: bool,
 }
 
 #[derive(Clone, Debug, Args)]

@@ -2,6 +2,7 @@
 
 mod act;
 mod args;
+mod bundle;
 mod columns;
 mod config;
 mod daemon;
@@ -27,6 +28,7 @@ mod select;
 mod session;
 mod shell;
 mod table;
+mod tar;
 mod tracing;
 
 use std::ffi::OsString;
@@ -141,6 +143,7 @@ async fn dispatch(cli: &Cli, home: &Home, output: &Output) -> Result<Exit, CliEr
         Some(Command::Plan(args)) => plan::plan(home, args, output).await,
         Some(Command::Apply(args)) => plan::apply(home, args, output).await,
         Some(Command::Daemon(command)) => daemon::run(home, command.clone(), output).await,
+        Some(Command::Bundle(args)) => bundle::run(home, args, output),
         Some(Command::Orphans(args)) => orphans::run(home, args, output).await,
         Some(Command::Init(args)) => init::run(home, args, output),
         Some(Command::Config(command)) => config::run(home, command, output),

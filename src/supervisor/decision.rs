@@ -250,6 +250,13 @@ pub enum Effect {
         exit: RunExit,
         autopsy: Autopsy,
     },
+    /// Keeps what explains an unexpected end, while the run's files still speak of it.
+    KeepBundle {
+        name: InstanceName,
+        run: RunId,
+        exit: RunExit,
+        autopsy: Autopsy,
+    },
     StoreHealth {
         name: InstanceName,
         health: Health,

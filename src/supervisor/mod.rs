@@ -7,6 +7,7 @@ pub mod builds;
 mod clock;
 mod config_watch;
 pub mod configs;
+pub mod crashes;
 pub mod decision;
 pub mod ends;
 pub mod feed;

@@ -94,5 +94,7 @@ pub(super) struct Paths {
     pub(super) logs: Vec<String>,
     pub(super) run_files: String,
     pub(super) crashes: String,
+    /// The newest crash bundle.
+    pub(super) newest_crash: Option<String>,
     pub(super) database: String,
 }

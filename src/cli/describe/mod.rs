@@ -24,6 +24,7 @@ use crate::process::argv::{self, FitFlag};
 use crate::process::runfiles::{self, RunFile, RunPaths, SpecFile};
 use crate::process::{ambient, program};
 use crate::store::{Reader, RunRow};
+use crate::supervisor::crashes;
 use crate::supervisor::fit::{self, Holding, Surroundings};
 use crate::supervisor::wall_clock;
 
@@ -165,6 +166,9 @@ fn describe(
                 .collect(),
             run_files: run_paths.dir().display().to_string(),
             crashes: home.crashes_dir(name).display().to_string(),
+            newest_crash: crashes::of(home, name)
+                .first()
+                .map(|path| path.display().to_string()),
             database: home.database().display().to_string(),
         },
         instance,

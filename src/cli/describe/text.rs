@@ -151,6 +151,9 @@ fn configuration(sheet: &mut Sheet, description: &Description) {
         sheet.pair("log", path);
     }
     sheet.pair("run files", &description.paths.run_files);
+    if let Some(crash) = &description.paths.newest_crash {
+        sheet.pair("crash bundle", crash);
+    }
 }
 
 fn fit(sheet: &mut Sheet, fit: &FitBody) {

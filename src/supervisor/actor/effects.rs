@@ -53,7 +53,8 @@ impl Actor {
                 } => {
                     self.announce(name, level, kind, message);
                 }
-                act @ (Effect::Launch { .. }
+                act @ (Effect::KeepBundle { .. }
+                | Effect::Launch { .. }
                 | Effect::Stop { .. }
                 | Effect::StartProbing { .. }
                 | Effect::StopProbing { .. }
@@ -101,6 +102,12 @@ impl Actor {
                     sender.blocking_send(message).ok(); // the loop has ended; the run is adopted later
                 });
             }
+            Effect::KeepBundle {
+                name,
+                run,
+                exit,
+                autopsy,
+            } => self.keep_bundle(&name, &run, &exit, &autopsy),
             Effect::Stop { name, run, mode } => self.stop(&name, &run, mode),
             Effect::StartProbing { name, .. } if !self.scope.covers(&name) => {}
             Effect::StartProbing {

@@ -5,9 +5,11 @@ use std::time::Duration;
 use tracing::{error, warn};
 
 use super::super::decision::{Effect, Input};
-use super::super::ends;
+use super::super::{crashes, ends};
 use super::{Actor, Message};
+use crate::domain::autopsy::Autopsy;
 use crate::domain::event::{EventType, Level};
+use crate::domain::exit::RunExit;
 use crate::domain::instance::InstanceName;
 use crate::domain::run::{RunId, StopMode};
 use crate::process::listeners::Tree;
@@ -152,5 +154,27 @@ impl Actor {
             // A process that is already gone is on its way to us as an exit.
             warn!(%name, %error, "signal the shim");
         }
+    }
+
+    /// Reads what the next run would overwrite, and writes the bundle beside the loop.
+    pub(super) fn keep_bundle(
+        &self,
+        name: &InstanceName,
+        run: &RunId,
+        exit: &RunExit,
+        autopsy: &Autopsy,
+    ) {
+        let paths = self.launcher.run_paths(name);
+        let host = &self.fleet.host;
+        let Some(bundle) = crashes::collect(&paths, name, run, exit, autopsy, host) else {
+            return;
+        };
+        let home = self.launcher.home.clone();
+        let name = name.clone();
+        tokio::task::spawn_blocking(move || {
+            if let Err(error) = crashes::write(&home, &bundle) {
+                warn!(%name, %error, "keep a crash bundle");
+            }
+        });
     }
 }

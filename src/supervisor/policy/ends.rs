@@ -154,6 +154,19 @@ fn explained(
         exit: ended.exit.clone(),
         autopsy: autopsy.clone(),
     });
+    let expected = match asked {
+        Asked::Stop => true,
+        Asked::Because { .. } => false,
+        Asked::Nothing => ended.exit.requested || autopsy.cause == Cause::Rebooted,
+    };
+    if !expected {
+        effects.push(Effect::KeepBundle {
+            name: name.clone(),
+            run: ended.run.clone(),
+            exit: ended.exit.clone(),
+            autopsy: autopsy.clone(),
+        });
+    }
     autopsy
 }
 
