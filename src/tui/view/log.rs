@@ -14,6 +14,7 @@ use super::super::model::{Hit, Model, Pane};
 use super::super::theme::{Depth, Look, Role};
 use super::Hits;
 use super::pen::Pen;
+use crate::domain::log::Streams;
 use crate::domain::log_level::LogLevel;
 
 pub(super) fn draw(model: &Model, area: Rect, pen: &mut Pen<'_>, hits: &mut Hits) {
@@ -71,9 +72,11 @@ fn emptiness(log: &LogView) -> String {
     match (log.instance(), &log.trouble, &log.log_size) {
         (None, _, _) => "no instance is selected".to_owned(),
         (Some(_), Some(trouble), _) => trouble.clone(),
-        (Some(name), None, Some(size)) if size.bytes == 0 => {
-            format!("{name} has not logged anything yet")
-        }
+        (Some(name), None, Some(size)) if size.bytes == 0 => match log.streams() {
+            Streams::Both => format!("{name} has not logged anything yet"),
+            Streams::Stdout => format!("{name} has written nothing on stdout"),
+            Streams::Stderr => format!("{name} has written nothing on stderr"),
+        },
         (Some(_), None, Some(_)) if log.window.is_whole() => "no lines to show".to_owned(),
         (Some(_), None, _) => "reading …".to_owned(),
     }
@@ -110,11 +113,12 @@ fn line(
     let note = (row.hidden > 0).then(|| format!("… +{}", format::bytes(row.hidden)));
     let text = Rect { x, width, ..area };
     if !log.wrap {
-        one_row(&row.text.plain, &styles, log.pan, text, pen.buffer);
-        if let Some(note) = &note {
-            let columns = u16::try_from(format::width(note)).unwrap_or(width);
+        let fit = one_row(&row.text.plain, &styles, log.pan, text, pen.buffer);
+        let more = (fit == Fit::GoesOn).then(|| pen.look.sign("…", ">").to_owned());
+        if let Some(note) = note.or(more) {
+            let columns = u16::try_from(format::width(&note)).unwrap_or(width);
             let at = text.right().saturating_sub(columns);
-            pen.text(at, area.y, columns, note, Role::Dim);
+            pen.text(at, area.y, columns, &note, Role::Dim);
         }
         return 1;
     }
@@ -142,8 +146,15 @@ fn line(
     rows.max(1)
 }
 
+/// Whether a text ends where its row does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fit {
+    Whole,
+    GoesOn,
+}
+
 /// Writes a text whose every byte has a style, from a column on.
-fn one_row(text: &str, styles: &[Style], pan: usize, area: Rect, buffer: &mut Buffer) {
+fn one_row(text: &str, styles: &[Style], pan: usize, area: Rect, buffer: &mut Buffer) -> Fit {
     let mut column: usize = 0;
     let mut bytes = [0; 4];
     for (at, character) in text.char_indices() {
@@ -153,7 +164,7 @@ fn one_row(text: &str, styles: &[Style], pan: usize, area: Rect, buffer: &mut Bu
             continue;
         };
         if x + wide > usize::from(area.width) {
-            break;
+            return Fit::GoesOn;
         }
         let x = area.x + u16::try_from(x).unwrap_or(area.width);
         let style = styles.get(at).copied().unwrap_or_default();
@@ -162,6 +173,7 @@ fn one_row(text: &str, styles: &[Style], pan: usize, area: Rect, buffer: &mut Bu
         }
         column += wide;
     }
+    Fit::Whole
 }
 
 /// The style of each byte of a line: by its level, its own colours, and what was searched for.
