@@ -15,6 +15,7 @@ mod crash;
 mod home;
 mod idle;
 mod log_path;
+mod logs;
 mod one_shot;
 mod runs;
 mod shim;
@@ -22,12 +23,13 @@ mod stop;
 mod table;
 
 /// A group of rows by the name that selects it. A new group also needs its line here.
-const GROUPS: [(&str, fn()); 7] = [
+const GROUPS: [(&str, fn()); 8] = [
     ("ps", one_shot::measure),
     ("adoption", adoption::measure),
     ("stop", stop::measure),
     ("crash", crash::measure),
     ("log", log_path::measure),
+    ("logs", logs::measure),
     ("shim", shim::measure),
     ("idle", idle::measure),
 ];
