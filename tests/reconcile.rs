@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use llama_orch::process::os;
 
-use crate::support::{TestHome, is_gone, kill_hard, wait_until, with_token};
+use crate::support::{TestHome, is_gone, kill_hard, real_server, wait_until, with_token};
 
 /// Waits for an event that begins so, as `type instance message`.
 fn wait_event(home: &TestHome, begins: &str) -> String {
@@ -112,6 +112,50 @@ fn a_plan_is_made_and_carried_out_without_an_owner_too() {
     assert_ne!(home.pid("a"), pid);
     assert_eq!(plan(&home, "a")["action"], "nothing");
     home.ok(&["down", "a"]);
+}
+
+#[test]
+fn a_real_server_is_edited_planned_and_applied() {
+    let home = TestHome::new();
+    let Some((server, model)) = real_server("a_real_server_is_edited_planned_and_applied", &home)
+    else {
+        return;
+    };
+    let config = |context: u32, interval: u32| {
+        let (server, model) = (server.display(), model.display());
+        home.config(
+            "r",
+            &format!(
+                "binary.path = \"{server}\"\nmodel.path = \"{model}\"\nserver.port = \"auto\"\n\
+                 model.context_size = {context}\nhealthcheck.interval = {interval}\n"
+            ),
+        );
+    };
+    config(256, 10);
+    home.ok(&["daemon", "start"]);
+    home.ok(&["up", "r"]);
+    let pid = home.pid("r");
+    config(512, 5);
+    wait_event(
+        &home,
+        "config_changed r applied to the running instance: healthcheck.interval",
+    );
+    wait_event(
+        &home,
+        "config_changed r changed, needs a restart: model.context_size: 256 → 512",
+    );
+    home.wait_for("r", "drifted", |row| row["drift"] == true);
+    assert_eq!(home.pid("r"), pid);
+    let planned = plan(&home, "r");
+    assert_eq!(planned["action"], "restart");
+    home.ok(&["apply", "r"]);
+    let row = home.wait_state("r", "ready");
+    assert_ne!(row["pid"], pid);
+    assert_eq!(row["drift"], false);
+    let command = fs::read(format!("/proc/{}/cmdline", row["pid"])).unwrap();
+    let command = String::from_utf8_lossy(&command).replace('\0', " ");
+    assert!(command.contains("--ctx-size 512"), "{command}");
+    home.ok(&["daemon", "stop", "--instances"]);
 }
 
 #[test]

@@ -183,8 +183,8 @@ fn changed(started: Option<&SpecFile>, spec: Option<&InstanceSpec>) -> Vec<Chang
         .into_iter()
         .map(|change| Changed {
             field: change.field,
-            was: change.was,
-            now: change.now,
+            was: change.was.as_deref().map(drift::masked),
+            now: change.now.as_deref().map(drift::masked),
         })
         .collect()
 }

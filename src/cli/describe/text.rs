@@ -3,6 +3,7 @@
 use super::body::{Description, EndBody, RunBody};
 use crate::api::wire::{ExitBody, FitBody, ReadingsBody};
 use crate::cli::table::bytes;
+use crate::config::drift;
 use crate::domain::memory::fit::Verdict;
 use crate::domain::memory::human;
 
@@ -33,7 +34,11 @@ pub(super) fn text(description: &Description) -> String {
         sheet.pair("ambient", &text);
     }
     for change in &description.changed {
-        let shown = |value: &Option<String>| value.clone().unwrap_or_else(|| "unset".to_owned());
+        let shown = |value: &Option<String>| {
+            value
+                .as_deref()
+                .map_or_else(|| "unset".to_owned(), drift::shown)
+        };
         let text = format!(
             "{}: {} → {}",
             change.field,
@@ -44,7 +49,7 @@ pub(super) fn text(description: &Description) -> String {
     }
     if !description.changed.is_empty() {
         let hint = format!(
-            "restart to apply: llama-orch restart {}",
+            "restart with these: llama-orch apply {}",
             description.instance.name
         );
         sheet.pair("", &hint);

@@ -3,7 +3,9 @@
 mod clocks;
 mod configs;
 mod health;
+mod plans;
 mod random;
+mod reconcile;
 mod retries;
 mod rows;
 
