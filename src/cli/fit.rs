@@ -11,9 +11,24 @@ use crate::process::adopt::{self, Adoption};
 use crate::process::runfiles::RunPaths;
 use crate::supervisor::fit::{self, Holding, Surroundings};
 
-/// Warns of instances that will not fit, or only just; those that run already are left out.
-/// Nothing is refused here: with `[memory] refuse` the supervisor does that itself.
-pub(super) async fn warn(home: &Home, set: &ConfigSet, names: &[InstanceName], output: &Output) {
+/// What is said of instances that will fit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Telling {
+    /// Nothing; what runs already is left out too.
+    Doubts,
+    /// The numbers, also of what runs.
+    Everything,
+}
+
+/// Warns of instances that will not fit, or only just. Nothing is refused here: with
+/// `[memory] refuse` the supervisor does that itself.
+pub(super) async fn tell(
+    home: &Home,
+    set: &ConfigSet,
+    names: &[InstanceName],
+    telling: Telling,
+    output: &Output,
+) {
     let specs: Vec<InstanceSpec> = set
         .rows
         .iter()
@@ -22,24 +37,27 @@ pub(super) async fn warn(home: &Home, set: &ConfigSet, names: &[InstanceName], o
         .map(|loaded| loaded.spec.clone())
         .collect();
     let home = home.clone();
-    let looking = tokio::task::spawn_blocking(move || judge_all(&home, &specs));
+    let looking = tokio::task::spawn_blocking(move || judge_all(&home, &specs, telling));
     // A panic there is a fault of ours, and no reason not to start.
     let Ok(judged) = looking.await else { return };
     for (name, fit) in judged {
+        let text = format!("{name}: {}: {}", fit.verdict.phrase(), fit.summary);
         match fit.verdict {
             Verdict::WillNotFit | Verdict::Tight => {
-                let phrase = fit.verdict.phrase();
-                output.warning(&format!("{name}: {phrase}: {}", fit.summary));
+                output.warning(&text);
                 if let Some(remedy) = fit.remedy {
                     output.hint(&remedy);
                 }
             }
-            Verdict::Fits | Verdict::Unknown => {}
+            Verdict::Fits | Verdict::Unknown => match telling {
+                Telling::Everything => output.say(&text),
+                Telling::Doubts => {}
+            },
         }
     }
 }
 
-fn judge_all(home: &Home, specs: &[InstanceSpec]) -> Vec<(InstanceName, Fit)> {
+fn judge_all(home: &Home, specs: &[InstanceSpec], telling: Telling) -> Vec<(InstanceName, Fit)> {
     let mut host = None;
     let mut judged = Vec::new();
     for spec in specs {
@@ -48,7 +66,7 @@ fn judge_all(home: &Home, specs: &[InstanceSpec]) -> Vec<(InstanceName, Fit)> {
             adopt::inspect(&paths),
             Adoption::Live(_) | Adoption::ShimGone(_)
         );
-        if runs {
+        if runs && telling == Telling::Doubts {
             continue;
         }
         let readings = host.get_or_insert_with(|| Host::find().look());
@@ -56,11 +74,16 @@ fn judge_all(home: &Home, specs: &[InstanceSpec]) -> Vec<(InstanceName, Fit)> {
             home,
             host: readings,
             asking: Asking::Once,
-            holding: Holding::Nothing,
+            holding: if runs {
+                Holding::Everything
+            } else {
+                Holding::Nothing
+            },
         };
         let fit = fit::of(spec, around);
         // The next one finds the memory taken.
-        if let (Some(place), Some(used)) = (fit.places.first(), &mut readings.memory_used) {
+        if !runs && let (Some(place), Some(used)) = (fit.places.first(), &mut readings.memory_used)
+        {
             *used = used.saturating_add(place.need.total());
         }
         judged.push((spec.name.clone(), fit));

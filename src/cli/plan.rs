@@ -2,6 +2,7 @@
 
 use super::args::{ApplyArgs, Patience, PlanArgs};
 use super::exit::{CliError, Exit};
+use super::fit::{self, Telling};
 use super::output::{Output, Paint, paint};
 use super::session::{self, Session};
 use super::{act, offline, select};
@@ -31,6 +32,12 @@ pub(super) async fn plan(home: &Home, args: &PlanArgs, output: &Output) -> Resul
         output.json(&plans)?;
     } else {
         print(&plans, output)?;
+        let due: Vec<InstanceName> = plans
+            .iter()
+            .filter(|plan| plan.action == "restart")
+            .filter_map(|plan| InstanceName::parse(&plan.instance).ok())
+            .collect();
+        fit::tell(home, &set, &due, Telling::Everything, output).await;
     }
     Ok(exit(&plans))
 }
