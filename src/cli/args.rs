@@ -12,7 +12,7 @@ use super::init::InitArgs;
 use super::install::{InstallArgs, UninstallArgs};
 use super::output::ColorChoice;
 use crate::domain::event::EventType;
-use crate::domain::instance::{InstanceName, InvalidName};
+use crate::domain::instance::InstanceName;
 
 /// Looks after every llama-server on this machine: starts, watches, restarts and explains them.
 #[derive(Debug, Parser)]
@@ -45,13 +45,8 @@ pub(super) struct Cli {
     #[arg(long)]
     pub(super) ps: bool,
 
-    /// In the dashboard: show only this instance's events at first
-    #[arg(long, value_name = "NAME", value_parser = instance_name)]
-    pub(super) events_for: Option<InstanceName>,
-
-    /// In the dashboard: draw with plain ASCII
-    #[arg(long)]
-    pub(super) ascii: bool,
+    #[command(flatten)]
+    pub(super) dashboard: DashboardArgs,
 
     #[command(flatten)]
     pub(super) ps_options: PsArgs,
@@ -129,6 +124,20 @@ pub(super) enum Command {
         after_help = "Examples:\n  llama-orch apply chat\n  llama-orch apply   (one after the other)"
     )]
     Apply(ApplyArgs),
+    /// Open the dashboard (the default in a terminal)
+    #[command(
+        after_help = "Examples:\n  llama-orch dashboard\n  llama-orch dashboard --events-for chat\n  llama-orch --ascii   (the same, drawn with plain characters)"
+    )]
+    Dashboard(DashboardArgs),
+    /// Open the dashboard over a simulated fleet that shows every state, in a home that goes with it
+    #[command(
+        after_help = "Everything it starts is stopped and removed when it ends.\n\nExamples:\n  llama-orch demo"
+    )]
+    Demo {
+        /// Draw with plain ASCII
+        #[arg(long)]
+        ascii: bool,
+    },
     /// Control the background supervisor
     #[command(subcommand)]
     Daemon(DaemonCommand),
@@ -179,6 +188,17 @@ pub(super) enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<std::ffi::OsString>,
     },
+}
+
+#[derive(Clone, Debug, Args)]
+pub(super) struct DashboardArgs {
+    /// In the dashboard: show only this instance's events at first
+    #[arg(long, value_name = "NAME", value_parser = InstanceName::parse)]
+    pub(super) events_for: Option<InstanceName>,
+
+    /// In the dashboard: draw with plain ASCII
+    #[arg(long)]
+    pub(super) ascii: bool,
 }
 
 #[derive(Clone, Copy, Debug, Args)]
@@ -441,10 +461,6 @@ pub(super) struct OrphansArgs {
     /// Print JSON
     #[arg(long)]
     pub(super) json: bool,
-}
-
-fn instance_name(text: &str) -> Result<InstanceName, InvalidName> {
-    InstanceName::parse(text)
 }
 
 impl UpArgs {

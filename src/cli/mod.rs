@@ -36,7 +36,7 @@ use std::ffi::OsString;
 use clap::FromArgMatches as _;
 use clap::error::ErrorKind;
 
-use args::{Cli, Command};
+use args::{Cli, Command, DashboardArgs};
 use exit::{CliError, Exit};
 use output::{ColorChoice, Output};
 
@@ -110,14 +110,9 @@ async fn dispatch(cli: &Cli, home: &Home, output: &Output) -> Result<Exit, CliEr
         return ps::run(home, cli.ps_options, output).await;
     }
     match &cli.command {
-        None if output.stdout_is_terminal => {
-            let opening = dashboard::Opening {
-                events_for: cli.events_for.clone(),
-                ascii: cli.ascii,
-                notices: Vec::new(),
-            };
-            dashboard::run(home, opening, output).await
-        }
+        None if output.stdout_is_terminal => open_dashboard(&cli.dashboard, home, output).await,
+        Some(Command::Dashboard(args)) => open_dashboard(args, home, output).await,
+        Some(Command::Demo { ascii }) => dashboard::demo(*ascii, output).await,
         None => {
             let exit = ps::run(home, cli.ps_options, output).await?;
             output
@@ -154,4 +149,17 @@ async fn dispatch(cli: &Cli, home: &Home, output: &Output) -> Result<Exit, CliEr
         // Answered before the arguments were parsed.
         Some(Command::Shim { .. } | Command::Sim { .. }) => Ok(Exit::Usage),
     }
+}
+
+async fn open_dashboard(
+    args: &DashboardArgs,
+    home: &Home,
+    output: &Output,
+) -> Result<Exit, CliError> {
+    let opening = dashboard::Opening {
+        events_for: args.events_for.clone(),
+        ascii: args.ascii,
+        ..dashboard::Opening::default()
+    };
+    dashboard::run(home, opening, output).await
 }

@@ -5,6 +5,8 @@ use std::sync::Mutex;
 
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::daemon::logfile::LogFile;
 
@@ -17,6 +19,15 @@ pub(super) fn to_stderr() {
         .with_env_filter(filter())
         .with_writer(io::stderr)
         .with_target(false);
+    subscriber.try_init().ok(); // already set up, by a test
+}
+
+/// Logs into the dashboard's diagnostics pane.
+pub(super) fn to_dashboard() {
+    tui_logger::set_default_level(tui_logger::LevelFilter::Trace);
+    let subscriber = tracing_subscriber::registry()
+        .with(filter())
+        .with(tui_logger::TuiTracingSubscriberLayer);
     subscriber.try_init().ok(); // already set up, by a test
 }
 

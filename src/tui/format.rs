@@ -36,6 +36,17 @@ pub(super) fn bytes(count: u64) -> String {
     }
 }
 
+/// Writes a part and its whole, the unit once if both have the same: `41/128G`, `812M/2.0G`.
+pub(super) fn share(part: u64, whole: u64) -> String {
+    let (part, whole) = (bytes(part), bytes(whole));
+    match (part.chars().last(), whole.chars().last()) {
+        (Some(one), Some(other)) if one == other => {
+            format!("{}/{whole}", part.trim_end_matches(one))
+        }
+        (_, _) => format!("{part}/{whole}"),
+    }
+}
+
 /// Writes a rate with at most four digits: `0.0`, `96.1`, `182`, `12.3k`.
 pub(super) fn rate(value: f32) -> String {
     if value < 999.5 {
@@ -151,6 +162,8 @@ mod tests {
         ] {
             assert_eq!(rate(value), text);
         }
+        assert_eq!(share(44_023_414_784, 137_438_953_472), "41/128G");
+        assert_eq!(share(0, 137_438_953_472), "0B/128G");
         assert_eq!(count(1_204_551), "1,204,551");
         assert_eq!(count(12), "12");
     }

@@ -202,6 +202,12 @@ impl Key {
         }
     }
 
+    /// Returns the event that such a key makes.
+    #[cfg(test)]
+    pub(super) fn event(self) -> KeyEvent {
+        KeyEvent::new(self.code, self.modifiers)
+    }
+
     /// Reads `x`, `space`, `ctrl-d`, `shift-tab`, `f5` …
     pub(super) fn parse(text: &str) -> Result<Self, InvalidKey> {
         let invalid = || InvalidKey {
@@ -311,6 +317,12 @@ impl Keymap {
         })
     }
 
+    /// Returns every key that means something.
+    #[cfg(test)]
+    pub(super) fn events(&self) -> Vec<KeyEvent> {
+        self.keys.iter().map(|(_, key, _)| key.event()).collect()
+    }
+
     /// Returns the keys of a row as they are written in help.
     pub(super) fn label(&self, row: &Row) -> String {
         let texts = self.labels.get(row.name).map_or(&[][..], Vec::as_slice);
@@ -384,8 +396,7 @@ mod tests {
     use super::*;
 
     fn press(text: &str) -> KeyEvent {
-        let key = Key::parse(text).expect("it is a key");
-        KeyEvent::new(key.code, key.modifiers)
+        Key::parse(text).expect("it is a key").event()
     }
 
     #[test]

@@ -84,7 +84,10 @@ pub struct Setting {
 /// Returns an error when there is no terminal, or it breaks.
 pub fn run(setting: Setting) -> io::Result<Ending> {
     let mailbox = setting.mailbox.clone();
-    term::install_panic_hook(move |text| mailbox.post(Msg::Panicked(text.to_owned())));
+    term::install_panic_hook(move |text| {
+        tracing::error!("{text}");
+        mailbox.post(Msg::Panicked(text.to_owned()));
+    });
     let screen = Screen::enter(setting.preferences.mouse)?;
     let carrier = Carrier {
         host: setting.host,

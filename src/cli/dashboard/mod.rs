@@ -4,6 +4,7 @@
 //! reach: it owns the home if nobody does, hands it over when asked, and finds the next owner when
 //! one vanishes.
 
+mod demo;
 mod host;
 mod preferences;
 mod templates;
@@ -16,6 +17,8 @@ use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 
+pub(super) use self::demo::demo;
+
 use self::host::DashboardHost;
 use self::watch::Watch;
 use super::daemon;
@@ -26,6 +29,8 @@ use crate::api::wire::Role;
 use crate::config::home::Home;
 use crate::domain::fleet::FleetSnapshot;
 use crate::domain::instance::InstanceName;
+use crate::domain::lifecycle::Status;
+use crate::domain::run::StopMode;
 use crate::supervisor::Scope;
 use crate::tui::{self, Ending, Mailbox, Msg, Setting, Supervisor};
 
@@ -43,6 +48,8 @@ pub(super) struct Opening {
     pub(super) ascii: bool,
     /// What to tell at the beginning.
     pub(super) notices: Vec<String>,
+    /// The home goes when the dashboard does: everything in it is stopped first.
+    pub(super) temporary: bool,
 }
 
 /// Signals that this process lives through, or ends by in its own way.
@@ -59,6 +66,7 @@ struct Signals {
 ///
 /// Returns an error when the home can be neither owned nor reached, or there is no terminal.
 pub(super) async fn run(home: &Home, opening: Opening, output: &Output) -> Result<Exit, CliError> {
+    super::tracing::to_dashboard();
     let mut signals = Signals {
         interrupt: signal(SignalKind::interrupt())?,
         terminate: signal(SignalKind::terminate())?,
@@ -68,6 +76,7 @@ pub(super) async fn run(home: &Home, opening: Opening, output: &Output) -> Resul
     let mailbox = Mailbox::new()?;
     let session = session::open(home, Role::Dashboard, Scope::Fleet).await?;
     let host = Arc::new(DashboardHost::new(home.clone(), session.client.clone()));
+    let temporary = opening.temporary;
     let ended = start_thread(home, opening, &mailbox, &host)?;
     let watch = Watch::start(&session.client, &mailbox);
     let mut keeper = Keeper {
@@ -76,6 +85,7 @@ pub(super) async fn run(home: &Home, opening: Opening, output: &Output) -> Resul
         host,
         mailbox,
         watch,
+        temporary,
     };
     let ending = keeper.keep(ended, &mut signals).await;
     keeper.leave(ending, output).await
@@ -112,6 +122,7 @@ struct Keeper<'a> {
     host: Arc<DashboardHost>,
     mailbox: Mailbox,
     watch: Watch,
+    temporary: bool,
 }
 
 /// What woke the keeper.
@@ -212,6 +223,11 @@ impl Keeper<'_> {
         ending: Result<Ending, String>,
         output: &Output,
     ) -> Result<Exit, CliError> {
+        if self.temporary {
+            self.stop_everything(output).await;
+            self.session.end().await;
+            return told(ending);
+        }
         let owned = self.session.owned.is_some();
         if matches!(ending, Ok(Ending::Lost)) && owned {
             self.last_will().await;
@@ -222,14 +238,33 @@ impl Keeper<'_> {
         if let Ok(body) = last {
             farewell(&body.to_snapshot(), supervised, output);
         }
-        match ending {
-            Ok(Ending::HandOver | Ending::Leave | Ending::StopAll | Ending::Lost) => {
-                Ok(Exit::Success)
+        told(ending)
+    }
+
+    /// Kills all there is and waits until nothing is left.
+    async fn stop_everything(&mut self, output: &Output) {
+        let client = self.session.client.clone();
+        let stopped = async {
+            let mut seen = 0;
+            while let Ok(body) = client.instances_after(seen, LAST_WILL_TIME).await {
+                seen = body.generation;
+                let rows = body.to_snapshot().rows;
+                let left = rows
+                    .iter()
+                    .filter(|row| row.status.is_live() || row.status == Status::Backoff);
+                let mut count = 0;
+                for row in left {
+                    count += 1;
+                    client.stop(&row.name, StopMode::Kill).await.ok(); // asked again with the next picture
+                }
+                if count == 0 {
+                    return;
+                }
             }
-            Err(why) => Err(
-                CliError::new(Exit::General, format!("the dashboard failed: {why}"))
-                    .with_hint("instances are not affected; llama-orch ps shows them"),
-            ),
+        };
+        if tokio::time::timeout(LAST_WILL_TIME, stopped).await.is_err() {
+            output
+                .warning("not everything of it has stopped; llama-orch orphans shows what is left");
         }
     }
 
@@ -244,6 +279,17 @@ impl Keeper<'_> {
                 () = &mut deadline => return,
                 () = self.session.yielded() => self.session.hand_over(self.home).await,
             }
+        }
+    }
+}
+
+fn told(ending: Result<Ending, String>) -> Result<Exit, CliError> {
+    match ending {
+        Ok(Ending::HandOver | Ending::Leave | Ending::StopAll | Ending::Lost) => Ok(Exit::Success),
+        Err(why) => {
+            let message = format!("the dashboard failed: {why}");
+            Err(CliError::new(Exit::General, message)
+                .with_hint("instances are not affected; llama-orch ps shows them"))
         }
     }
 }

@@ -37,6 +37,7 @@ pub(super) fn load(home: &Home, opening: Opening) -> Preferences {
         mouse: flag("mouse").unwrap_or(true),
         keys,
         events_for: opening.events_for,
+        temporary: opening.temporary,
         remembered: fs::read_to_string(remembered_file(home)).unwrap_or_default(),
         notices: opening.notices,
         complaints,

@@ -165,6 +165,8 @@ pub struct Preferences {
     pub keys: BTreeMap<String, Vec<String>>,
     /// Show only this instance's events at first.
     pub events_for: Option<InstanceName>,
+    /// The home is removed at the end, so there is nothing to ask about it.
+    pub temporary: bool,
     /// What an earlier visit left, as [`remember`](super::remember) writes it.
     pub remembered: String,
     /// What to tell at the beginning.
@@ -188,7 +190,6 @@ pub(super) struct Model {
     pub(super) details: BTreeMap<InstanceName, Details>,
     pub(super) details_asked: Option<InstanceName>,
     pub(super) detail_scroll: usize,
-    pub(super) diagnostics: Vec<Diagnostic>,
     pub(super) focus: Pane,
     /// What shares a small screen with the table.
     pub(super) second: Pane,
@@ -206,18 +207,12 @@ pub(super) struct Model {
     pub(super) mouse: bool,
     /// The picture that waits while the screen is frozen.
     pub(super) frozen: Option<Option<Box<FleetSnapshot>>>,
+    /// Everything ends with the dashboard.
+    pub(super) temporary: bool,
     pub(super) quit_choice: Option<Ending>,
     pub(super) leaving: Option<Leaving>,
     pub(super) dirty: Dirty,
     pub(super) templates: Vec<Template>,
-}
-
-/// A line about this program itself.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Diagnostic {
-    pub(super) at: f64,
-    pub(super) level: String,
-    pub(super) text: String,
 }
 
 /// An end that is under way.
@@ -252,7 +247,6 @@ impl Model {
             details: BTreeMap::new(),
             details_asked: None,
             detail_scroll: 0,
-            diagnostics: Vec::new(),
             focus: Pane::Table,
             second: Pane::Log,
             zoom: false,
@@ -268,6 +262,7 @@ impl Model {
             look: Look::new(preferences.theme, ground, depth, glyphs),
             mouse: preferences.mouse,
             frozen: None,
+            temporary: preferences.temporary,
             quit_choice: None,
             leaving: None,
             dirty: Dirty::Now,

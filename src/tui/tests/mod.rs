@@ -1,4 +1,9 @@
 //! The dashboard without a terminal: messages in, model, effects and pictures out.
 
+mod acts;
+mod pictures;
+mod pointer;
 pub(super) mod rows;
+mod sizes;
+mod tables;
 pub(super) mod typing;

@@ -5,15 +5,12 @@ use super::super::format;
 use super::super::host::{Change, ConfigReport, Details};
 use super::super::model::dialog::{Button, Dialog, Question};
 use super::super::model::notice::{Kind, Underway};
-use super::super::model::{Diagnostic, Dirty, Model, Pane, Supervisor};
+use super::super::model::{Dirty, Model, Pane, Supervisor};
 use super::{quit, tell};
 use crate::domain::event::Event;
 use crate::domain::fleet::{FleetSnapshot, InstanceRow};
 use crate::domain::instance::InstanceName;
 use crate::domain::lifecycle::{Health, Status};
-
-/// Lines of diagnostics that are kept.
-const DIAGNOSTICS: usize = 1000;
 
 pub(super) fn tick(model: &mut Model) {
     model.notices.expire(model.now.mono);
@@ -261,22 +258,10 @@ pub(super) fn freeze(model: &mut Model) -> Vec<Effect> {
 }
 
 pub(super) fn panicked(model: &mut Model, text: &str) -> Vec<Effect> {
-    diagnostic(model, "ERROR", text.to_owned());
     let first = text.lines().next().unwrap_or_default();
     tell(
         model,
         Kind::Bad,
-        format!("a part of llama-orch failed and goes on without: {first} (5 shows more)"),
+        format!("a part of llama-orch failed and the rest goes on: {first} (5 shows more)"),
     )
-}
-
-pub(super) fn diagnostic(model: &mut Model, level: &str, text: String) {
-    model.diagnostics.push(Diagnostic {
-        at: model.now.wall,
-        level: level.to_owned(),
-        text,
-    });
-    if model.diagnostics.len() > DIAGNOSTICS {
-        model.diagnostics.remove(0);
-    }
 }

@@ -13,7 +13,7 @@ use crate::domain::instance::InstanceName;
 /// `q`: asks, unless there is nothing to decide or the answer is remembered.
 pub(super) fn ask(model: &mut Model) -> Vec<Effect> {
     let running = running(model);
-    if running.is_empty() {
+    if running.is_empty() || model.temporary {
         return vec![Effect::End(Ending::Leave)];
     }
     let here = model.supervisor == Supervisor::InProcess;

@@ -91,7 +91,12 @@ fn lines(model: &Model, row: &InstanceRow, width: usize) -> Vec<Line> {
         add("why", reason.clone(), Role::Busy);
     }
     if let Some(url) = row.url() {
-        add("url", url, Role::Accent);
+        let role = if row.status.is_live() {
+            Role::Accent
+        } else {
+            Role::Dim
+        };
+        add("url", url, role);
     }
     rates(model, row, width, &mut add);
     if row.drift {
@@ -216,7 +221,7 @@ fn rates(
         let text = match device.and_then(|device| device.memory_total) {
             Some(total) => {
                 let share = vram as f32 / total.max(1) as f32;
-                let note = format!("{}/{}", format::bytes(vram), format::bytes(total));
+                let note = format::share(vram, total);
                 let room = width.saturating_sub(format::width(&note) + 1).min(40);
                 format!("{} {note}", spark::bar(share, room, &model.look))
             }

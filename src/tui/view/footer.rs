@@ -59,7 +59,7 @@ fn keys(model: &Model, area: Rect, pen: &mut Pen<'_>, hits: &mut Hits) {
         let key = model.keymap.first(row.action);
         let width = (format::width(&key) + 1 + format::width(row.short)) as u16;
         if x + width + 1 > end {
-            continue;
+            break;
         }
         let begin = x;
         x = pen.text(x, area.y, width, &key, Role::Accent);

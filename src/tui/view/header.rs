@@ -9,31 +9,52 @@ use super::pen::Pen;
 use super::spark;
 use crate::api::wire::Role as OwnerRole;
 
+/// Texts that belong together: shown all or not at all.
+type Section = Vec<(String, Role)>;
+
 pub(super) fn draw(model: &Model, area: Rect, pen: &mut Pen<'_>) {
     let style = pen.look.style(Role::Header);
     pen.fill(area, style);
-    let right = right_side(model, area.width);
+    let mut x = pen.text(area.x + 1, area.y, area.width, "llama-orch", Role::Accent) + 1;
+    let sections = left_side(model, pen, area.width);
+    let left: usize = sections.iter().map(length).sum();
+    // What is measured tells more than where the home is.
+    let room = usize::from(area.right().saturating_sub(x)).saturating_sub(left + 1);
+    let right = [Home::Shown, Home::Hidden]
+        .into_iter()
+        .map(|home| right_side(model, area.width, home))
+        .find(|right| format::width(right) < room)
+        .unwrap_or_else(|| right_side(model, area.width, Home::Hidden));
     let right_width = u16::try_from(format::width(&right)).unwrap_or(area.width);
     let end = area.right().saturating_sub(right_width + 1);
-    let mut x = pen.text(area.x + 1, area.y, area.width, "llama-orch", Role::Accent);
-    x += 1;
-    for (text, role) in left_side(model, pen, area.width) {
-        let width = u16::try_from(format::width(&text)).unwrap_or(u16::MAX);
-        // A part that does not fit is left out whole.
-        if x.saturating_add(width) >= end {
+    for section in sections {
+        if usize::from(x) + length(&section) >= usize::from(end) {
             break;
         }
-        x = pen.text(x, area.y, width, &text, role);
+        for (text, role) in section {
+            x = pen.text(x, area.y, end.saturating_sub(x), &text, role);
+        }
     }
     pen.text(end, area.y, right_width, &right, Role::Dim);
     // `text` set only what it wrote; the bar's ground lies under all of it.
     pen.fill(area, style);
 }
 
-fn left_side(model: &Model, pen: &Pen<'_>, width: u16) -> Vec<(String, Role)> {
+fn length(section: &Section) -> usize {
+    section.iter().map(|(text, _)| format::width(text)).sum()
+}
+
+/// Whether the home is named.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Home {
+    Shown,
+    Hidden,
+}
+
+fn left_side(model: &Model, pen: &Pen<'_>, width: u16) -> Vec<Section> {
     let look = pen.look;
     let counts = model.fleet.counts();
-    let mut parts: Vec<(String, Role)> = Vec::new();
+    let mut first: Section = Vec::new();
     let states = [
         (look.sign("●", "*"), counts.ready, Role::Good),
         (look.sign("◐", "~"), counts.busy, Role::Busy),
@@ -42,15 +63,16 @@ fn left_side(model: &Model, pen: &Pen<'_>, width: u16) -> Vec<(String, Role)> {
     ];
     for (sign, count, role) in states {
         let role = if count == 0 { Role::Dim } else { role };
-        parts.push((format!("{sign}{count} "), role));
+        first.push((format!("{sign}{count} "), role));
     }
     if width >= 100 {
-        parts.push((format!("of {} ", model.fleet.rows().len()), Role::Dim));
+        first.push((format!("of {} ", model.fleet.rows().len()), Role::Dim));
     }
-    let mut section = |texts: Vec<(String, Role)>| {
+    let mut sections = vec![first];
+    let mut section = |texts: Section| {
         if !texts.is_empty() {
-            parts.push((look.sign("│ ", "| ").to_owned(), Role::Border));
-            parts.extend(texts);
+            let border = (look.sign("│ ", "| ").to_owned(), Role::Border);
+            sections.push(std::iter::once(border).chain(texts).collect());
         }
     };
     let mut work = Vec::new();
@@ -68,20 +90,14 @@ fn left_side(model: &Model, pen: &Pen<'_>, width: u16) -> Vec<(String, Role)> {
             machine.push((format!("CPU {} ", format::percent(cpu)), Role::Text));
         }
         if let (Some(used), Some(total)) = (host.memory_used, host.memory_total) {
-            machine.push((
-                format!("RAM {}/{} ", format::bytes(used), format::bytes(total)),
-                Role::Text,
-            ));
+            machine.push((format!("RAM {} ", format::share(used, total)), Role::Text));
         }
     }
     section(machine);
     for device in &host.devices {
         let mut gpu = vec![(format!("{} ", device.label), Role::Text)];
         if let (Some(used), Some(total)) = (device.memory_used, device.memory_total) {
-            gpu.push((
-                format!("{}/{} ", format::bytes(used), format::bytes(total)),
-                Role::Text,
-            ));
+            gpu.push((format!("{} ", format::share(used, total)), Role::Text));
             if width >= 100 {
                 let share = used as f32 / total.max(1) as f32;
                 gpu.push((format!("{} ", spark::bar(share, 5, look)), Role::Measure));
@@ -90,7 +106,7 @@ fn left_side(model: &Model, pen: &Pen<'_>, width: u16) -> Vec<(String, Role)> {
         if let Some(busy) = device.busy_percent {
             gpu.push((format!("{} ", format::percent(busy)), Role::Text));
         }
-        if let Some(degrees) = device.temperature.filter(|_| width >= 110) {
+        if let Some(degrees) = device.temperature.filter(|_| width >= 130) {
             let role = if degrees >= 85.0 {
                 Role::Bad
             } else {
@@ -100,15 +116,15 @@ fn left_side(model: &Model, pen: &Pen<'_>, width: u16) -> Vec<(String, Role)> {
         }
         section(gpu);
     }
-    parts
+    sections
 }
 
-fn right_side(model: &Model, width: u16) -> String {
+fn right_side(model: &Model, width: u16, home: Home) -> String {
     let mut parts = Vec::new();
     if model.frozen.is_some() {
         parts.push("FROZEN (p goes on)".to_owned());
     }
-    if width >= 100 {
+    if width >= 100 && home == Home::Shown {
         let limit = usize::from(width) / 4;
         parts.push(shorten(&model.home, limit));
     }

@@ -11,6 +11,7 @@ use super::super::model::{Hit, Model, Now, Pane};
 use super::super::theme::{Look, Role};
 use super::pen::Pen;
 use super::{Hits, spark};
+use crate::domain::autopsy::Cause;
 use crate::domain::fleet::InstanceRow;
 use crate::domain::lifecycle::Status;
 
@@ -30,6 +31,12 @@ const DROPPED: [Column; 10] = [
 
 /// CPU and RSS have columns of their own from this width on.
 const WIDE: u16 = 140;
+
+/// Columns that a model's name keeps while others are still shown whole.
+const SHORT_MODEL: u16 = 18;
+
+/// The same on a line of less than 100 columns.
+const SHORTEST_MODEL: u16 = 12;
 
 /// Columns before the first: cursor and mark.
 const GUTTER: u16 = 3;
@@ -211,7 +218,7 @@ fn columns(model: &Model, width: u16) -> Vec<Cell> {
     let state_most = if width >= WIDE {
         36
     } else if roomy {
-        22
+        20
     } else {
         13
     };
@@ -254,6 +261,7 @@ fn columns(model: &Model, width: u16) -> Vec<Cell> {
     let room = width - GUTTER;
     let total =
         |wanted: &[(Column, u16)]| wanted.iter().map(|(_, width)| width + 1).sum::<u16>() - 1;
+    shorten_models(&mut wanted, room);
     for column in DROPPED {
         if total(&wanted) <= room {
             break;
@@ -282,6 +290,27 @@ fn columns(model: &Model, width: u16) -> Vec<Cell> {
         .collect()
 }
 
+/// Long names of models are cut before a column is given up for them.
+fn shorten_models(wanted: &mut [(Column, u16)], room: u16) {
+    let used = wanted
+        .iter()
+        .map(|(_, width)| width + 1)
+        .sum::<u16>()
+        .saturating_sub(1);
+    let over = used.saturating_sub(room);
+    if let Some(model) = wanted
+        .iter_mut()
+        .find(|(column, _)| *column == Column::Model)
+    {
+        let least = if room < 100 {
+            SHORTEST_MODEL
+        } else {
+            SHORT_MODEL
+        };
+        model.1 -= over.min(model.1.saturating_sub(least));
+    }
+}
+
 /// Gives what is left over to the texts that may be longer, so that the line is full.
 fn spread(wanted: &mut [(Column, u16)], room: u16) {
     let used = wanted
@@ -291,7 +320,7 @@ fn spread(wanted: &mut [(Column, u16)], room: u16) {
         .saturating_sub(1);
     let mut over = room.saturating_sub(used);
     for (column, most) in [
-        (Column::Name, 6),
+        (Column::Name, 3),
         (Column::Spark, 14),
         (Column::State, 4),
         (Column::Model, u16::MAX),
@@ -471,7 +500,7 @@ pub(in crate::tui) fn state_text(row: &InstanceRow, now: Now, look: &Look) -> (R
         format!("backoff {:.0}s", (at - now.wall).max(0.0).ceil())
     } else if row.status == Status::Failed {
         match &row.autopsy {
-            Some(autopsy) => format!("failed: {}", autopsy.cause.as_str().replace('_', " ")),
+            Some(autopsy) => format!("failed: {}", cause_words(autopsy.cause)),
             None => "failed".to_owned(),
         }
     } else {
@@ -481,6 +510,14 @@ pub(in crate::tui) fn state_text(row: &InstanceRow, now: Now, look: &Look) -> (R
         }
     };
     (role, format!("{sign} {word}"))
+}
+
+fn cause_words(cause: Cause) -> String {
+    cause
+        .as_str()
+        .replace('_', " ")
+        .replace("vram", "VRAM")
+        .replace("oom", "OOM")
 }
 
 /// Shows on the right border which part of the rows is visible.
