@@ -4,9 +4,9 @@
 //! match, a count, the size. It holds no file open between questions and no place in the log: who
 //! reads keeps a cursor and asks again, so a slow reader costs nothing.
 //!
-//! Each question opens the files of a stream anew ([`chain`]), reads whole lines in blocks
-//! ([`block`]), walks them in either direction ([`walk`]) and merges the two streams by the times
-//! that the shim noted ([`times`]). Only the counts of lines ([`index`]) are kept.
+//! Each question opens the files of a stream anew (`chain`), reads whole lines in blocks
+//! (`block`), walks them in either direction (`walk`) and merges the two streams by the times
+//! that the shim noted (`times`). Only the counts of lines (`index`) are kept.
 
 mod block;
 mod chain;
