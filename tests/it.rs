@@ -12,6 +12,7 @@ mod install;
 mod kills;
 mod layering;
 mod logs;
+mod oom;
 mod owner;
 mod preflight;
 mod process;
