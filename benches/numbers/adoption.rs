@@ -1,6 +1,7 @@
 //! From the death of an owner or of a shim to runs that are looked after again.
 
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use llama_orch::domain::run::StopMode;
 use llama_orch::process::os;
@@ -78,6 +79,8 @@ fn shim_killed() {
     };
     let times = (0..20)
         .map(|_| {
+            // The owner holds the new shim and the pipes before the next one dies.
+            std::thread::sleep(Duration::from_millis(200));
             let before = home.run_file(0).unwrap().shim;
             once(|| {
                 kill(before.pid);
