@@ -202,8 +202,8 @@ fn a_stopped_process_still_obeys_a_stop() {
     home.ok(&["daemon", "stop"]);
 }
 
-/// A real OOM kill would need a memory cgroup of our own in a tree that belongs to the machine.
-/// What it consists of is here: the kernel's choice, its SIGKILL, and that nobody else goes with it.
+/// The kernel's choice, its SIGKILL, and that nobody else goes with it; `oom` has the real thing
+/// where a memory cgroup can be made.
 #[test]
 fn short_of_memory_the_kernel_takes_the_server_and_not_its_shim() {
     let home = TestHome::new();
