@@ -4,6 +4,7 @@
 mod autopsy;
 mod cli;
 mod config;
+mod dashboard;
 mod diagnosis;
 mod events;
 mod failures;
