@@ -8,6 +8,7 @@
 //! it needs from outside in `effect` and [`host`].
 
 pub mod host;
+pub mod measure;
 
 mod effect;
 mod external;

@@ -218,7 +218,7 @@ fn columns(model: &Model, width: u16) -> Vec<Cell> {
     let state_most = if width >= WIDE {
         36
     } else if roomy {
-        20
+        22
     } else {
         13
     };
