@@ -1,6 +1,6 @@
 //! Why a run ended: a named cause, the evidence for it, and what follows.
 //!
-//! [`examine`] decides from what the kernel said of the process, what we had asked of it, and the
+//! [`examine()`] decides from what the kernel said of the process, what we had asked of it, and the
 //! last lines it wrote. What a line means is a row of `rules.rs`.
 //!
 //! To explain a new kind of end: a row in `rules.rs`, with a recording of a real build under

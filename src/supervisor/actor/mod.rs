@@ -5,7 +5,7 @@
 //! commands are answered. Nothing slow happens in the loop: launching, adopting and reading
 //! configurations run on blocking threads and answer with a message.
 //!
-//! [`message`] is what comes in, [`effects`] what goes out, [`reading`] and [`runs`] are the two
+//! `message` is what comes in, `effects` what goes out, `reading` and `runs` are the two
 //! things that come back later.
 
 mod effects;

@@ -167,7 +167,7 @@ pub struct Preferences {
     pub events_for: Option<InstanceName>,
     /// The home is removed at the end, so there is nothing to ask about it.
     pub temporary: bool,
-    /// What an earlier visit left, as [`remember`](super::remember) writes it.
+    /// What an earlier visit left, as the `remember` module writes it.
     pub remembered: String,
     /// What to tell at the beginning.
     pub notices: Vec<String>,
