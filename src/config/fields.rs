@@ -177,6 +177,8 @@ pub const SETTINGS: &[Field] = &[
     field("memory.refuse", Kind::Flag, Change::Dynamic, "Refuse a start that will not fit into memory"),
     field("work.max_parallel", integer(0, 10_000), Change::Dynamic, "Work units running at once; 0 means no limit"),
     field("dashboard.theme", Kind::Text, Change::Note, "Colours of the dashboard"),
+    field("dashboard.ascii", Kind::Flag, Change::Note, "Whether the dashboard draws with plain ASCII"),
+    field("dashboard.mouse", Kind::Flag, Change::Note, "Whether the dashboard takes the mouse"),
     field("dashboard.on_quit", Kind::Text, Change::Note, "What quitting the dashboard does"),
     field("dashboard.columns", Kind::Texts, Change::Note, "Columns of the table"),
     field("dashboard.keys", Kind::Free, Change::Note, "Keys of the dashboard"),

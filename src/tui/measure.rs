@@ -26,6 +26,8 @@ pub fn frames(snapshot: &FleetSnapshot, count: usize) -> Vec<Duration> {
         keys: BTreeMap::new(),
         events_for: None,
         temporary: false,
+        on_quit: None,
+        columns: Vec::new(),
         remembered: "sort = \"t/s\"\nfalling = true".to_owned(),
         notices: Vec::new(),
         complaints: Vec::new(),

@@ -70,7 +70,7 @@ pub(super) fn read(model: &mut Model, text: &str) {
     model.quit_choice = match word("quit") {
         Some("hand_over") => Some(Ending::HandOver),
         Some("leave") => Some(Ending::Leave),
-        Some(_) | None => None,
+        Some(_) | None => model.quit_choice,
     };
 }
 

@@ -10,7 +10,7 @@ use super::Opening;
 use super::host::remembered_file;
 use crate::config::home::Home;
 use crate::config::settings::Settings;
-use crate::tui::{Environment, Preferences, ThemeName};
+use crate::tui::{Ending, Environment, Preferences, ThemeName};
 
 /// Reads the preferences; what is wrong with them is told by the dashboard and changes nothing.
 pub(super) fn load(home: &Home, opening: Opening) -> Preferences {
@@ -30,6 +30,23 @@ pub(super) fn load(home: &Home, opening: Opening) -> Preferences {
             }),
     };
     let flag = |key: &str| table.get(key).and_then(Value::as_bool);
+    let on_quit = match table
+        .get("on_quit")
+        .map(|value| value.as_str().unwrap_or_default())
+    {
+        None | Some("ask") => None,
+        Some("hand_over") => Some(Ending::HandOver),
+        Some("leave") => Some(Ending::Leave),
+        Some(other) => {
+            complaints.push(format!(
+                "orchestrator.toml: dashboard.on_quit is {other:?}; known are ask, hand_over, leave"
+            ));
+            None
+        }
+    };
+    let columns = table.get("columns").and_then(Value::as_array);
+    let columns = columns.into_iter().flatten().filter_map(Value::as_str);
+    let columns = columns.map(str::to_owned).collect();
     let keys = keys(table.get("keys"), &mut complaints);
     Preferences {
         theme,
@@ -38,6 +55,8 @@ pub(super) fn load(home: &Home, opening: Opening) -> Preferences {
         keys,
         events_for: opening.events_for,
         temporary: opening.temporary,
+        on_quit,
+        columns,
         remembered: fs::read_to_string(remembered_file(home)).unwrap_or_default(),
         notices: opening.notices,
         complaints,

@@ -167,6 +167,10 @@ pub struct Preferences {
     pub events_for: Option<InstanceName>,
     /// The home is removed at the end, so there is nothing to ask about it.
     pub temporary: bool,
+    /// What quitting does without asking.
+    pub on_quit: Option<Ending>,
+    /// The headings of the columns to show, name and state always; empty means all that fit.
+    pub columns: Vec<String>,
     /// What an earlier visit left, as the `remember` module writes it.
     pub remembered: String,
     /// What to tell at the beginning.
@@ -268,6 +272,13 @@ impl Model {
             dirty: Dirty::Now,
             templates: Vec::new(),
         };
+        model.quit_choice = preferences.on_quit;
+        let (columns, unknown) = table::columns_of(&preferences.columns);
+        model.table.columns = columns;
+        if !unknown.is_empty() {
+            let text = format!("dashboard.columns: unknown: {}", unknown.join(", "));
+            model.notices.tell(Kind::Bad, text, 0.0);
+        }
         remember::read(&mut model, &preferences.remembered);
         model.look = Look::new(model.theme, ground, depth, glyphs);
         if let Some(name) = preferences.events_for {

@@ -143,8 +143,26 @@ pub(in crate::tui) enum Line {
     Row(usize),
 }
 
+/// Reads the headings of columns; returns those that are none, too.
+pub(in crate::tui) fn columns_of(words: &[String]) -> (Vec<Column>, Vec<&str>) {
+    let mut columns = Vec::new();
+    let mut unknown = Vec::new();
+    for word in words {
+        let known = Column::ALL
+            .iter()
+            .find(|(_, title)| title.eq_ignore_ascii_case(word));
+        match known {
+            Some((column, _)) => columns.push(*column),
+            None => unknown.push(word.as_str()),
+        }
+    }
+    (columns, unknown)
+}
+
 #[derive(Debug, Default)]
 pub(in crate::tui) struct Table {
+    /// The columns a person chose; empty means all that fit.
+    pub(in crate::tui) columns: Vec<Column>,
     pub(in crate::tui) cursor: Option<InstanceName>,
     pub(in crate::tui) marks: BTreeSet<InstanceName>,
     pub(in crate::tui) filter: Filter,

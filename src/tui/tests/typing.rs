@@ -26,6 +26,8 @@ pub(in crate::tui) fn model(rows: &[InstanceRow]) -> Model {
         keys: BTreeMap::new(),
         events_for: None,
         temporary: false,
+        on_quit: None,
+        columns: Vec::new(),
         remembered: String::new(),
         notices: Vec::new(),
         complaints: Vec::new(),

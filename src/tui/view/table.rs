@@ -253,7 +253,14 @@ fn columns(model: &Model, width: u16) -> Vec<Cell> {
             };
             (*column, width)
         })
-        .filter(|(column, _)| width >= WIDE || !matches!(column, Column::Cpu | Column::Rss))
+        .filter(|(column, _)| {
+            let chosen = &model.table.columns;
+            match column {
+                Column::Name | Column::State => true,
+                column if !chosen.is_empty() => chosen.contains(column),
+                column => width >= WIDE || !matches!(column, Column::Cpu | Column::Rss),
+            }
+        })
         .collect();
     let first = model.table.first_column.min(wanted.len().saturating_sub(3));
     // Name and state stay however far the others are scrolled.
