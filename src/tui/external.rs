@@ -1,14 +1,21 @@
 //! Other programs in our terminal: the editor, the pager, and the shell after Ctrl-Z.
 
 use std::ffi::OsStr;
-use std::io;
+use std::io::{self, Read as _};
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
+
+use signal_hook::consts::SIGCONT;
 
 use super::effect::Carrier;
 use super::model::{Model, Msg, Supervisor};
 use super::term::Screen;
 use crate::domain::instance::InstanceName;
+
+/// A stop takes hold within this; without a shell to go back to there is none.
+const STOP_TIME: Duration = Duration::from_secs(1);
 
 /// Opens an instance's configuration in the editor, then reads it again.
 pub(super) fn edit(screen: &mut Screen, carrier: &Carrier, name: InstanceName) -> io::Result<()> {
@@ -47,8 +54,7 @@ pub(super) fn suspend(screen: &mut Screen, carrier: &Carrier, model: &Model) -> 
     if model.supervisor == Supervisor::InProcess {
         screen.say("llama-orch: instances keep running; nobody restarts them until fg\r\n");
     }
-    // The whole process group stops here, as a shell expects of a job.
-    let stopped = rustix::process::kill_current_process_group(rustix::process::Signal::TSTP);
+    let stopped = stop_until_continued();
     screen.reenter()?;
     if let Err(error) = stopped {
         carrier
@@ -57,6 +63,22 @@ pub(super) fn suspend(screen: &mut Screen, carrier: &Carrier, model: &Model) -> 
     }
     carrier.mailbox.post(Msg::Resumed);
     Ok(())
+}
+
+/// Stops the whole process group, as a shell expects of a job, and returns when it goes on.
+///
+/// The stop reaches this thread a moment after the call that asks for it: without the wait the
+/// terminal could be taken back before the shell has it.
+fn stop_until_continued() -> io::Result<()> {
+    let (mut continued, signalled) = UnixStream::pair()?;
+    continued.set_read_timeout(Some(STOP_TIME))?;
+    let registered = signal_hook::low_level::pipe::register(SIGCONT, signalled)?;
+    let stopped = rustix::process::kill_current_process_group(rustix::process::Signal::TSTP);
+    if stopped.is_ok() {
+        continued.read_exact(&mut [0]).ok(); // no shell, no stop: then the time is over
+    }
+    signal_hook::low_level::unregister(registered);
+    Ok(stopped?)
 }
 
 fn program(variables: &[&str], otherwise: &str) -> String {
