@@ -397,3 +397,19 @@ fn a_quiet_fleet_has_nothing_to_correct() {
     assert_eq!(events.iter().find(corrected), None);
     home.ok(&["daemon", "stop", "--instances"]);
 }
+
+#[test]
+fn what_runs_can_be_stopped_whatever_became_of_its_file() {
+    let home = TestHome::new();
+    for name in ["whole", "broken", "gone"] {
+        home.simulated(name, &["--sim-load-time", "0"], "");
+    }
+    home.ok(&["up", "--all"]);
+    let pids = ["whole", "broken", "gone"].map(|name| home.pid(name));
+    home.config("broken", "server.port = \"many\"\n");
+    fs::remove_dir_all(home.path().join("instances/gone")).unwrap();
+    home.ok(&["down", "--all"]);
+    for pid in pids {
+        assert!(is_gone(pid), "pid {pid} goes on");
+    }
+}

@@ -14,6 +14,20 @@ use crate::supervisor::ends::{self, OomWatch};
 use crate::supervisor::state::{Fleet, Phase};
 use crate::supervisor::{configs, launch};
 
+/// Returns the instances whose server runs, by their run files and the kernel.
+#[must_use]
+pub(super) fn living(home: &Home) -> Vec<InstanceName> {
+    let entries = std::fs::read_dir(home.all_runs_dir()).into_iter().flatten();
+    entries
+        .filter_map(Result::ok)
+        .filter_map(|entry| InstanceName::parse(entry.file_name().to_str()?).ok())
+        .filter(|name| {
+            let found = adopt::inspect(&RunPaths::new(home.runs_dir(name)));
+            matches!(found, Adoption::Live(_) | Adoption::ShimGone(_))
+        })
+        .collect()
+}
+
 /// Returns the fleet as it can be seen without an owner.
 #[must_use]
 pub(super) fn picture(home: &Home) -> FleetSnapshot {

@@ -75,6 +75,40 @@ pub(super) fn all(set: &ConfigSet, selection: &Selection) -> Result<Vec<Instance
     }
 }
 
+/// Finds all instances that a stop is for. What runs can be stopped whatever became of its
+/// configuration: broken ones are among them, and so are `living` ones whose file is gone.
+///
+/// # Errors
+///
+/// As [`all`].
+pub(super) fn to_stop(
+    set: &ConfigSet,
+    selection: &Selection,
+    living: Vec<InstanceName>,
+) -> Result<Vec<InstanceName>, CliError> {
+    if selection.tag.is_some() {
+        return all(set, selection);
+    }
+    let without_file = living
+        .into_iter()
+        .filter(|name| names(set).all(|known| known != name));
+    if selection.all {
+        return Ok(names(set).cloned().chain(without_file).collect());
+    }
+    let without_file: Vec<InstanceName> = without_file.collect();
+    let mut chosen = Vec::new();
+    for word in &selection.names {
+        let name = match without_file.iter().find(|name| name.as_str() == word) {
+            Some(name) => name.clone(),
+            None => one(set, word)?,
+        };
+        if !chosen.contains(&name) {
+            chosen.push(name);
+        }
+    }
+    Ok(chosen)
+}
+
 fn specs(set: &ConfigSet) -> impl Iterator<Item = &InstanceSpec> {
     set.rows
         .iter()

@@ -12,6 +12,7 @@ use super::args::{DownArgs, Patience, Selection, UpArgs};
 use super::exit::{CliError, Exit};
 use super::fit::{self, Telling};
 use super::logs;
+use super::offline;
 use super::output::Output;
 use super::select;
 use super::session::{self, Session};
@@ -129,7 +130,10 @@ async fn run(
     output: &Output,
 ) -> Result<Exit, CliError> {
     let set = load::load(home);
-    let names = select::all(&set, selection)?;
+    let names = match verb {
+        Verb::Up | Verb::Restart(_) => select::all(&set, selection)?,
+        Verb::Down(_) => select::to_stop(&set, selection, offline::living(home))?,
+    };
     if names.is_empty() {
         output.say("there are no instances in this home");
         return Ok(Exit::Success);
