@@ -21,7 +21,6 @@ pub enum Level {
 pub enum EventType {
     OwnerStarted,
     OwnerStopped,
-    Starting,
     Started,
     StartFailed,
     Stopping,
@@ -31,7 +30,6 @@ pub enum EventType {
     GaveUp,
     Adopted,
     Reattached,
-    Recovered,
     HealthChanged,
     ConfigChanged,
     ConfigBroken,
@@ -108,10 +106,9 @@ impl Level {
 
 impl EventType {
     /// Every kind with its word.
-    pub const NAMES: [(Self, &'static str); 23] = [
+    pub const NAMES: [(Self, &'static str); 21] = [
         (Self::OwnerStarted, "owner_started"),
         (Self::OwnerStopped, "owner_stopped"),
-        (Self::Starting, "starting"),
         (Self::Started, "started"),
         (Self::StartFailed, "start_failed"),
         (Self::Stopping, "stopping"),
@@ -121,7 +118,6 @@ impl EventType {
         (Self::GaveUp, "gave_up"),
         (Self::Adopted, "adopted"),
         (Self::Reattached, "reattached"),
-        (Self::Recovered, "recovered"),
         (Self::HealthChanged, "health_changed"),
         (Self::ConfigChanged, "config_changed"),
         (Self::ConfigBroken, "config_broken"),

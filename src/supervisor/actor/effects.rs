@@ -7,7 +7,7 @@ use tracing::{error, info, warn};
 use super::super::clock::wall;
 use super::super::decision::{Effect, Input};
 use super::super::record::sample;
-use super::super::{launch, probing};
+use super::super::{Scope, launch, probing};
 use super::refresh::Probe;
 use super::{Actor, Message};
 use crate::domain::event::{Event, EventType, Level};
@@ -172,6 +172,14 @@ impl Actor {
             | Effect::StoreRunEnded { .. }
             | Effect::StoreHealth { .. }
             | Effect::Announce { .. } => {}
+        }
+    }
+
+    /// Adds an event about this process to the next commit; commands come and go unmentioned.
+    pub(super) fn tell_of_owner(&mut self, kind: EventType, does: &str) {
+        if self.scope == Scope::Fleet {
+            let message = format!("pid {} {does} this home", std::process::id());
+            self.announce(None, Level::Info, kind, message);
         }
     }
 

@@ -39,6 +39,7 @@ use super::record::Recorder;
 use super::state::{Fleet, Phase};
 use super::{Scope, policy};
 use crate::config::settings::Settings;
+use crate::domain::event::EventType;
 use crate::domain::fleet::FleetSnapshot;
 use crate::domain::instance::InstanceName;
 use crate::domain::lifecycle::{Failure, Health};
@@ -166,6 +167,7 @@ impl Actor {
         {
             warn!("a launch takes long; the next owner may find it unfinished");
         }
+        self.tell_of_owner(EventType::OwnerStopped, "no longer supervises");
         self.recorder.close().await;
     }
 
@@ -283,6 +285,7 @@ impl Actor {
 
     /// Carries out what follows from the inputs of the owner's start, before any command.
     pub(super) async fn begin(&mut self, inputs: Vec<Input>) {
+        self.tell_of_owner(EventType::OwnerStarted, "supervises");
         let mut effects = Vec::new();
         for input in inputs {
             self.decide(input, &mut effects);

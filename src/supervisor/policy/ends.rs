@@ -73,6 +73,13 @@ pub(super) fn exited(
     if instance.phase.run() != Some(ended.run) {
         return;
     }
+    if ended.exit.dropped_bytes > 0 {
+        let message = format!(
+            "{} bytes of its log could not be written: the disk was full",
+            ended.exit.dropped_bytes
+        );
+        effects.push(event(name, Level::Warning, EventType::LogDropped, message));
+    }
     match std::mem::replace(&mut instance.phase, Phase::Stopped) {
         Phase::Stopping { then, up, .. } => {
             let readiness = readiness(up.as_ref());
