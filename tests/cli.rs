@@ -91,7 +91,10 @@ fn one_broken_file_is_a_row_and_stops_no_other() {
         "{}",
         ran.stdout
     );
-    home.ok(&["up", "good"]);
+    let ran = home.run(&["up", "--all"]);
+    assert_eq!(ran.code, 1, "{}", ran.stderr);
+    assert!(ran.stderr.contains("bad: "), "{}", ran.stderr);
+    assert_eq!(home.row("good")["state"], "ready");
     home.ok(&["down", "good"]);
 }
 

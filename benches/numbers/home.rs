@@ -14,7 +14,7 @@ pub(crate) const MAIN: &str = env!("CARGO_BIN_EXE_llama-orch");
 /// A simulated server that is ready at once and always restarted at once.
 pub(crate) const SIMULATED: &str = "args = [\"--sim-load-time\", \"0\"]\nbinary.path = \"builtin:sim\"\n\
                                     server.port = \"auto\"\nrestart_policy.initial_delay = 0\n\
-                                    restart_policy.max_retries = 10000\n";
+                                    restart_policy.max_retries = 100\n";
 
 pub(crate) struct Home {
     folder: tempfile::TempDir,
@@ -104,6 +104,6 @@ pub(crate) fn real_server() -> Option<(PathBuf, PathBuf)> {
 pub(crate) fn real_config(server: &Path, model: &Path, port: &str) -> String {
     format!(
         "binary.path = {server:?}\nmodel.path = {model:?}\nmodel.context_size = 512\n\
-         server.port = {port}\nrestart_policy.initial_delay = 0\nrestart_policy.max_retries = 10000\n"
+         server.port = {port}\nrestart_policy.initial_delay = 0\nrestart_policy.max_retries = 100\n"
     )
 }

@@ -60,7 +60,8 @@ pub(super) fn all(set: &ConfigSet, selection: &Selection) -> Result<Vec<Instance
         return Ok(chosen);
     }
     let chosen: Vec<InstanceName> = match &selection.tag {
-        None => specs(set).map(|spec| spec.name.clone()).collect(),
+        // A broken one is refused by name, not passed over in silence.
+        None => names(set).cloned().collect(),
         Some(tag) => specs(set)
             .filter(|spec| spec.tags.contains(tag))
             .map(|spec| spec.name.clone())
@@ -75,8 +76,8 @@ pub(super) fn all(set: &ConfigSet, selection: &Selection) -> Result<Vec<Instance
     }
 }
 
-/// Finds all instances that a stop is for. What runs can be stopped whatever became of its
-/// configuration: broken ones are among them, and so are `living` ones whose file is gone.
+/// Finds all instances that a stop is for: also `living` ones whose file is gone, since what runs
+/// can be stopped whatever became of its configuration.
 ///
 /// # Errors
 ///
@@ -93,7 +94,10 @@ pub(super) fn to_stop(
         .into_iter()
         .filter(|name| names(set).all(|known| known != name));
     if selection.all {
-        return Ok(names(set).cloned().chain(without_file).collect());
+        return Ok(all(set, selection)?
+            .into_iter()
+            .chain(without_file)
+            .collect());
     }
     let without_file: Vec<InstanceName> = without_file.collect();
     let mut chosen = Vec::new();
