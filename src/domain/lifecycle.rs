@@ -1,6 +1,6 @@
 //! What a person wants of an instance, what its process does, and what its probes say.
 
-use std::fmt;
+use super::words::words;
 
 /// What the user wants; survives every restart of the owner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,36 +97,6 @@ impl Health {
         (Self::Unhealthy, "unhealthy"),
         (Self::Error, "error"),
     ];
-}
-
-macro_rules! words {
-    ($type:ty) => {
-        impl $type {
-            /// Returns the word used in the database, on the wire and on the screen.
-            #[must_use]
-            pub fn as_str(self) -> &'static str {
-                Self::NAMES
-                    .iter()
-                    .find(|(value, _)| *value == self)
-                    .map_or("unknown", |(_, word)| word)
-            }
-
-            /// Reads the word back; `None` for a word this version does not know.
-            #[must_use]
-            pub fn parse(word: &str) -> Option<Self> {
-                Self::NAMES
-                    .iter()
-                    .find(|(_, name)| *name == word)
-                    .map(|(value, _)| *value)
-            }
-        }
-
-        impl fmt::Display for $type {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.pad(self.as_str())
-            }
-        }
-    };
 }
 
 words!(Desired);

@@ -15,3 +15,4 @@ pub mod memory;
 pub mod readings;
 pub mod restart;
 pub mod run;
+mod words;

@@ -12,10 +12,9 @@ mod pattern;
 mod recorded;
 mod rules;
 
-use std::fmt;
-
 pub use self::examine::{Asked, Readiness, Traces, examine};
 use super::instance::InstanceName;
+use super::words::words;
 
 /// The named cause of an end; the word is what `--json`, events and the database carry.
 // A new cause also needs a row in `Cause::NAMES`.
@@ -164,36 +163,6 @@ impl RetryClass {
         (Self::AfterVramFrees, "after_vram_frees"),
         (Self::Backoff, "backoff"),
     ];
-}
-
-macro_rules! words {
-    ($type:ty) => {
-        impl $type {
-            /// Returns the word used in the database, on the wire and in events.
-            #[must_use]
-            pub fn as_str(self) -> &'static str {
-                Self::NAMES
-                    .iter()
-                    .find(|(value, _)| *value == self)
-                    .map_or("unexplained", |(_, word)| word)
-            }
-
-            /// Reads the word back; `None` for a word this version does not know.
-            #[must_use]
-            pub fn parse(word: &str) -> Option<Self> {
-                Self::NAMES
-                    .iter()
-                    .find(|(_, name)| *name == word)
-                    .map(|(value, _)| *value)
-            }
-        }
-
-        impl fmt::Display for $type {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.pad(self.as_str())
-            }
-        }
-    };
 }
 
 words!(Cause);
