@@ -258,6 +258,22 @@ fn a_stop_leaves_no_detached_grandchild_behind() {
 }
 
 #[test]
+fn a_late_shim_does_not_run_again_what_was_run() {
+    let rig = Rig::new();
+    let spec = rig.spec("echo once");
+    let live = rig.launch(&spec);
+    rig.exit(&live);
+    // As if an owner had died after it had started this shim, which only now gets the processor.
+    let late = std::process::Command::new(env!("CARGO_BIN_EXE_llama-orch-shim"))
+        .args(["--protocol", &PROTOCOL.to_string()])
+        .arg(rig.paths.dir())
+        .output()
+        .unwrap();
+    assert_eq!(String::from_utf8_lossy(&late.stdout), "\"busy\"\n");
+    assert_eq!(rig.whole_log("stdout.log"), b"once\n");
+}
+
+#[test]
 fn rotation_under_a_flood_loses_doubles_and_tears_nothing() {
     let rig = Rig::new();
     let mut spec = rig.spec(&flood(200_000));

@@ -53,6 +53,12 @@ pub(super) fn launch(paths: RunPaths) -> Result<u8, StartFailure> {
     let spec: SpecFile = runfiles::read(&paths.spec())
         .and_then(|spec| spec.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound)))
         .map_err(setup("read spec.json"))?;
+    // A shim that comes so late that another one has run this already must not run it again.
+    if was_started(&paths, &spec).map_err(setup("read run.json"))? {
+        return Err(StartFailure {
+            report: ShimReport::Busy,
+        });
+    }
     let logs = |path: &std::path::Path| {
         LogFile::open(path, spec.max_size, spec.rotation).map_err(|error| {
             StartFailure::new(ShimPhase::Logs, &format!("open {}", path.display()), &error)
@@ -85,6 +91,12 @@ pub(super) fn launch(paths: RunPaths) -> Result<u8, StartFailure> {
     // Held until here: no other shim may write these logs or start this instance meanwhile.
     drop((shim_lock, tree_lock));
     Ok(code)
+}
+
+/// Returns whether this very run was started before; a run is started once.
+fn was_started(paths: &RunPaths, spec: &SpecFile) -> io::Result<bool> {
+    let run: Option<RunFile> = runfiles::read(&paths.run())?;
+    Ok(run.is_some_and(|run| run.run_id == spec.run_id))
 }
 
 /// Takes a lock; `None` when somebody else has it.
