@@ -13,7 +13,7 @@ use llama_orch::process::identity::{self, Proof};
 use llama_orch::process::launch::{self, LaunchError, ShimProgram};
 use llama_orch::process::live::LiveRun;
 use llama_orch::process::runfiles::{
-    self, ChildFile, PROTOCOL, ProcessFile, RUN_VARIABLE, RunFile, RunPaths, SpecFile,
+    self, AskFile, ChildFile, PROTOCOL, ProcessFile, RUN_VARIABLE, RunFile, RunPaths, SpecFile,
     TOKEN_VARIABLE,
 };
 use llama_orch::process::watch::PidWatcher;
@@ -80,6 +80,7 @@ impl Rig {
             oom: None,
             build: None,
             config: BTreeMap::new(),
+            ask: AskFile::default(),
         }
     }
 

@@ -11,7 +11,7 @@ use llama_orch::process::launch::{self, LaunchError, ShimProgram};
 use llama_orch::process::live::LiveRun;
 use llama_orch::process::os;
 use llama_orch::process::runfiles::{
-    self, ExitFile, PROTOCOL, RUN_VARIABLE, RunPaths, SpecFile, TOKEN_VARIABLE,
+    self, AskFile, ExitFile, PROTOCOL, RUN_VARIABLE, RunPaths, SpecFile, TOKEN_VARIABLE,
 };
 
 use crate::support::{PATIENCE, is_gone, wait_until, write_script};
@@ -65,6 +65,7 @@ impl Rig {
             oom: None,
             build: None,
             config: BTreeMap::new(),
+            ask: AskFile::default(),
         }
     }
 
@@ -254,6 +255,49 @@ fn a_stop_leaves_no_detached_grandchild_behind() {
     live.stop(StopMode::Gentle).unwrap();
     rig.exit(&live);
     assert!(is_gone(pid));
+    assert!(!launch::tree_is_locked(&rig.paths).unwrap());
+}
+
+/// A shell that passes nothing on, and what it runs, which takes a little time to end.
+const SHELL_AND_TOOL: &str = "sh -c 'trap \"sleep 0.1; echo bye; exit 0\" TERM; echo up; \
+     while :; do sleep 0.01; done'; echo never";
+
+#[test]
+fn a_tree_that_is_asked_finishes_within_its_grace_and_a_leader_takes_it_along() {
+    let rows = [(AskFile::Tree, "up\nbye\n"), (AskFile::Leader, "up\n")];
+    for (ask, expected) in rows {
+        let rig = Rig::new();
+        let mut spec = rig.spec(SHELL_AND_TOOL);
+        spec.ask = ask;
+        spec.grace_ms = 60_000;
+        let live = rig.launch(&spec);
+        wait_until("the tool is up", || rig.whole_log("stdout.log") == b"up\n");
+        live.stop(StopMode::Gentle).unwrap();
+        let exit = rig.exit(&live);
+        assert_eq!(exit.status(), Some(ExitStatus::Signal(15)), "{ask:?}");
+        let log = String::from_utf8(rig.whole_log("stdout.log")).unwrap();
+        assert_eq!(log, expected, "{ask:?}");
+        assert!(!launch::tree_is_locked(&rig.paths).unwrap());
+    }
+}
+
+#[test]
+fn an_attached_shim_asks_the_tree_too_and_kills_the_deaf() {
+    let rig = Rig::new();
+    let deaf = "sh -c 'trap \"\" TERM; while :; do sleep 0.01; done' &";
+    let mut spec = rig.spec(&format!("{deaf} {SHELL_AND_TOOL}"));
+    spec.ask = AskFile::Tree;
+    spec.grace_ms = 5_000;
+    let mut live = rig.launch(&spec);
+    wait_until("the tool is up", || rig.whole_log("stdout.log") == b"up\n");
+    kill_hard(live.run.shim.pid);
+    assert!(os::readable_within(&live.watched_fd(), PATIENCE));
+    live.reap_shim();
+    let attached = adopt::attach(&rig.paths, live.take_spares(), &rig.shim).unwrap();
+    attached.stop(StopMode::Gentle).unwrap();
+    assert!(os::readable_within(&attached.watched_fd(), PATIENCE));
+    attached.reap_shim();
+    assert_eq!(rig.whole_log("stdout.log"), b"up\nbye\n");
     assert!(!launch::tree_is_locked(&rig.paths).unwrap());
 }
 

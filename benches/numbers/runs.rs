@@ -7,7 +7,9 @@ use llama_orch::domain::run::StopMode;
 use llama_orch::process::launch::{self, ShimProgram};
 use llama_orch::process::live::LiveRun;
 use llama_orch::process::os;
-use llama_orch::process::runfiles::{PROTOCOL, RUN_VARIABLE, RunPaths, SpecFile, TOKEN_VARIABLE};
+use llama_orch::process::runfiles::{
+    AskFile, PROTOCOL, RUN_VARIABLE, RunPaths, SpecFile, TOKEN_VARIABLE,
+};
 
 use crate::table::PATIENCE;
 
@@ -60,5 +62,6 @@ pub(crate) fn spec(folder: &Path, program: &str, args: &[&str]) -> SpecFile {
         oom: None,
         build: None,
         config: std::collections::BTreeMap::new(),
+        ask: AskFile::default(),
     }
 }

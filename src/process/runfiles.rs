@@ -38,6 +38,7 @@ pub struct SpecFile {
     pub version: u32,
     pub run_id: String,
     pub token: String,
+    /// The instance, or `work/CHUNK` for a work unit: no instance's name has a slash.
     pub instance: String,
     /// Absolute path of the executable.
     pub program: PathBuf,
@@ -67,6 +68,20 @@ pub struct SpecFile {
     /// The static fields of the configuration at start, for finding drift.
     #[serde(default)]
     pub config: BTreeMap<String, String>,
+    /// Who hears SIGTERM first when the run is stopped.
+    #[serde(default)]
+    pub ask: AskFile,
+}
+
+/// Whom a stop asks before it kills. A shim that does not know the key asks the leader.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AskFile {
+    /// A server, which looks after its own children.
+    #[default]
+    Leader,
+    /// Everybody: a shell passes nothing on, and what it runs would be killed unasked.
+    Tree,
 }
 
 /// A counter of OOM kills and what it said.

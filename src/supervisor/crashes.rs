@@ -341,6 +341,7 @@ fn size_of(folder: &Path) -> u64 {
 mod tests {
     use super::*;
     use crate::config::home::HomeOrigin;
+    use crate::process::runfiles::AskFile;
     use std::collections::BTreeMap;
 
     fn words(text: &str) -> Vec<String> {
@@ -372,6 +373,7 @@ mod tests {
             oom: None,
             build: None,
             config: BTreeMap::new(),
+            ask: AskFile::default(),
         }
     }
 

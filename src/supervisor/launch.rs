@@ -21,7 +21,9 @@ use crate::process::argv;
 use crate::process::launch::{LaunchError, ShimProgram};
 use crate::process::live::LiveRun;
 use crate::process::oom;
-use crate::process::runfiles::{PROTOCOL, RUN_VARIABLE, RunPaths, SpecFile, TOKEN_VARIABLE};
+use crate::process::runfiles::{
+    AskFile, PROTOCOL, RUN_VARIABLE, RunPaths, SpecFile, TOKEN_VARIABLE,
+};
 
 /// What every launch needs.
 #[derive(Clone)]
@@ -101,6 +103,7 @@ pub fn launch(
         oom: oom::counter(),
         build: version,
         config: configs::started_with(spec),
+        ask: AskFile::Leader,
     };
     let live =
         crate::process::launch::launch(&launcher.run_paths(&spec.name), &file, &launcher.shim)

@@ -21,7 +21,7 @@ use super::{StartFailure, report};
 use crate::domain::run::ProcessId;
 use crate::process::os;
 use crate::process::runfiles::{
-    self, ProcessFile, RunFile, RunPaths, ShimPhase, ShimReport, SpecFile, TOKEN_VARIABLE,
+    self, AskFile, ProcessFile, RunFile, RunPaths, ShimPhase, ShimReport, SpecFile, TOKEN_VARIABLE,
 };
 
 /// The shim before us has this long to let go of its lock.
@@ -95,6 +95,7 @@ pub(super) fn attach(paths: RunPaths) -> Result<u8, StartFailure> {
         child,
         token,
         grace,
+        asks: spec.ask,
         paths,
         end: End::default(),
     };
@@ -191,13 +192,14 @@ struct Stranger {
     child: ProcessId,
     token: String,
     grace: Duration,
+    asks: AskFile,
     paths: RunPaths,
     end: End,
 }
 
 impl Stranger {
     /// Signals every process that carries the run's token, each proven before.
-    fn kill_by_token(&self) {
+    fn signal_by_token(&self, signal: Signal) {
         let own = std::process::id().cast_signed();
         for pid in os::all_pids().unwrap_or_default() {
             let carries = |pid| matches!(os::environment_variable(pid, TOKEN_VARIABLE), Ok(Some(token)) if token == self.token);
@@ -209,7 +211,7 @@ impl Stranger {
             };
             // Read again now that the descriptor holds the process fast.
             if carries(pid) && os::is_alive(&pidfd) {
-                os::signal(pidfd, Signal::KILL).ok(); // it may just have ended
+                os::signal(pidfd, signal).ok(); // it may just have ended
             }
         }
     }
@@ -224,14 +226,25 @@ impl Tree for Stranger {
         self.grace
     }
 
+    fn asks(&self) -> AskFile {
+        self.asks
+    }
+
     fn ask(&mut self) {
-        os::signal(&self.leader, Signal::TERM).ok(); // it may just have ended
-        os::signal(&self.leader, Signal::CONT).ok(); // a stopped process could not obey
+        for signal in [Signal::TERM, Signal::CONT] {
+            // A stopped process could not obey, hence the second.
+            match self.asks {
+                AskFile::Leader => {
+                    os::signal(&self.leader, signal).ok(); // it may just have ended
+                }
+                AskFile::Tree => self.signal_by_token(signal),
+            }
+        }
     }
 
     fn kill(&mut self) {
         os::signal(&self.leader, Signal::KILL).ok(); // it may just have ended
-        self.kill_by_token();
+        self.signal_by_token(Signal::KILL);
     }
 
     fn leader_ended(&mut self) {

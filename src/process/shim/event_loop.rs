@@ -11,6 +11,7 @@ use super::complain;
 use super::copy::{Copier, Left};
 use super::record::{End, Record};
 use super::signals::{Request, Signals};
+use crate::process::runfiles::AskFile;
 
 const STDOUT: u64 = 0;
 const STDERR: u64 = 1;
@@ -23,7 +24,10 @@ const UNKILLABLE_AFTER: Duration = Duration::from_secs(5);
 /// How often survivors are killed again, beside every SIGCHLD.
 const KILL_AGAIN: Duration = Duration::from_millis(20);
 
-/// The leader is asked again this long before its grace is over, or a quarter of the grace before.
+/// How often it is looked whether those that were asked beside their leader are gone.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
+
+/// Who was asked is asked again this long before the grace is over, or a quarter of the grace before.
 /// A real llama-server that is asked during a completion waits for its client for ever, and a second
 /// SIGTERM makes it exit with 1 within some milliseconds, which frees what a SIGKILL would leave to
 /// the kernel. Earlier would cut a slow clean-up short.
@@ -35,7 +39,9 @@ pub(super) trait Tree {
     fn leader(&self) -> &OwnedFd;
     /// Milliseconds between asking and killing.
     fn grace(&self) -> Duration;
-    /// Asks the leader to end; called once, and once more shortly before it is killed.
+    /// Whom a stop asks.
+    fn asks(&self) -> AskFile;
+    /// Asks them to end; called once, and once more shortly before they are killed.
     fn ask(&mut self);
     /// Kills whatever lives.
     fn kill(&mut self);
@@ -74,6 +80,13 @@ pub(super) struct EventLoop {
     stderr: Copier,
     record: Record,
     stage: Stage,
+    leader: Leader,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Leader {
+    Lives,
+    Ended,
 }
 
 impl EventLoop {
@@ -109,6 +122,7 @@ impl EventLoop {
             stderr,
             record,
             stage: Stage::Running,
+            leader: Leader::Lives,
         })
     }
 
@@ -117,7 +131,6 @@ impl EventLoop {
         let data = epoll::EventData::new_u64(LEADER);
         epoll::add(&self.epoll, tree.leader(), data, epoll::EventFlags::IN)?;
         let mut events = Vec::with_capacity(16);
-        let mut leader_ended = false;
         // What is in the pipes already makes no edge.
         self.stdout.turn();
         self.stderr.turn();
@@ -135,9 +148,8 @@ impl EventLoop {
                     LEADER => {
                         epoll::delete(&self.epoll, tree.leader()).ok(); // then it was never added
                         tree.leader_ended();
-                        leader_ended = true;
-                        // Whatever outlives its leader has nobody to serve.
-                        self.begin_kill(&mut tree);
+                        self.leader = Leader::Ended;
+                        self.outlived(&mut tree);
                     }
                     number => {
                         let index = usize::try_from(number - FIRST_SIGNAL).unwrap_or(usize::MAX);
@@ -148,7 +160,7 @@ impl EventLoop {
                 }
             }
             self.on_time(&mut tree);
-            if leader_ended && tree.is_gone() {
+            if self.leader == Leader::Ended && tree.is_gone() {
                 break;
             }
         }
@@ -210,6 +222,15 @@ impl EventLoop {
         }
     }
 
+    /// Whatever outlives its leader has nobody to serve; who was asked too may finish in time.
+    fn outlived(&mut self, tree: &mut impl Tree) {
+        match (self.stage, tree.asks()) {
+            (Stage::Asked { .. } | Stage::AskedAgain { .. }, AskFile::Tree) => {}
+            (Stage::Asked { .. } | Stage::AskedAgain { .. }, AskFile::Leader)
+            | (Stage::Running | Stage::Killing { .. }, _) => self.begin_kill(tree),
+        }
+    }
+
     fn begin_kill(&mut self, tree: &mut impl Tree) {
         if !matches!(self.stage, Stage::Killing { .. }) {
             self.stage = Stage::Killing {
@@ -249,7 +270,12 @@ impl EventLoop {
         match self.stage {
             Stage::Running => None,
             Stage::Asked { again_at: at, .. } | Stage::AskedAgain { kill_at: at } => {
-                Some(at.saturating_duration_since(Instant::now()))
+                let left = at.saturating_duration_since(Instant::now());
+                Some(match self.leader {
+                    Leader::Lives => left,
+                    // Nobody tells a shim that is not their parent that the last one has ended.
+                    Leader::Ended => left.min(LOOK_AGAIN),
+                })
             }
             Stage::Killing { told: false, .. } => Some(KILL_AGAIN),
             Stage::Killing { told: true, .. } => Some(UNKILLABLE_AFTER),

@@ -12,21 +12,34 @@ use super::event_loop::Tree;
 use super::record::End;
 use crate::domain::exit::ExitStatus;
 use crate::process::os;
+use crate::process::runfiles::AskFile;
 
 pub(super) struct Parent {
     leader: OwnedFd,
     pid: i32,
     grace: Duration,
+    asks: AskFile,
     end: Option<End>,
 }
 
 impl Parent {
-    pub(super) fn new(leader: OwnedFd, pid: i32, grace_ms: u64) -> Self {
+    pub(super) fn new(leader: OwnedFd, pid: i32, grace_ms: u64, asks: AskFile) -> Self {
         Self {
             leader,
             pid,
             grace: Duration::from_millis(grace_ms),
+            asks,
             end: None,
+        }
+    }
+
+    /// Signals the leader's group, as long as its number surely names it.
+    fn signal_group(&self, signal: Signal) {
+        if self.end.is_none()
+            && let Some(group) = Pid::from_raw(self.pid)
+        {
+            // The leader is not reaped yet, so its number still names its group and no other.
+            kill_process_group(group, signal).ok(); // it may just have ended
         }
     }
 }
@@ -40,18 +53,24 @@ impl Tree for Parent {
         self.grace
     }
 
+    fn asks(&self) -> AskFile {
+        self.asks
+    }
+
     fn ask(&mut self) {
-        os::signal(&self.leader, Signal::TERM).ok(); // it may just have ended
-        os::signal(&self.leader, Signal::CONT).ok(); // a stopped process could not obey
+        for signal in [Signal::TERM, Signal::CONT] {
+            // A stopped process could not obey, hence the second.
+            match self.asks {
+                AskFile::Leader => {
+                    os::signal(&self.leader, signal).ok(); // it may just have ended
+                }
+                AskFile::Tree => self.signal_group(signal),
+            }
+        }
     }
 
     fn kill(&mut self) {
-        if self.end.is_none()
-            && let Some(group) = Pid::from_raw(self.pid)
-        {
-            // The leader is not reaped yet, so its number still names its group and no other.
-            kill_process_group(group, Signal::KILL).ok(); // it may just have ended
-        }
+        self.signal_group(Signal::KILL);
         // Unreaped children cannot be mistaken for others; the children of the killed become ours.
         for pid in os::own_children() {
             if let Ok(pidfd) = os::open_pidfd(pid) {

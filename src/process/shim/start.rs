@@ -84,7 +84,7 @@ pub(super) fn launch(paths: RunPaths) -> Result<u8, StartFailure> {
     report(&ShimReport::Ok);
     let_go_of_stdout();
 
-    let tree = Parent::new(pidfd, pid, spec.grace_ms);
+    let tree = Parent::new(pidfd, pid, spec.grace_ms, spec.ask);
     let code = EventLoop::new(signals, stdout, stderr, record)
         .and_then(|event_loop| event_loop.run(tree))
         .map_err(setup("watch the server"))?;
