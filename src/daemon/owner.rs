@@ -14,6 +14,7 @@ use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
 use tower::util::BoxCloneSyncService;
 
+use super::http::peer::Peer;
 use super::http::{self, Owner};
 use super::http_logs::LogBook;
 use super::lock::{Attempt, LockError, OwnerLock};
@@ -106,7 +107,9 @@ impl OwnedHome {
             stopped: stopped.clone(),
         });
         tasks.spawn(serve::serve(listener, router.clone(), serving.clone()));
-        let service = router.map_request(|request: Request<Full<Bytes>>| request.map(Body::new));
+        let service = router.map_request(|request: Request<Full<Bytes>>| {
+            Peer::InProcess.mark(request.map(Body::new))
+        });
         let client = Client::local(BoxCloneSyncService::new(service));
         Ok(Self {
             client,

@@ -4,13 +4,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use hyper::Request;
+use hyper::body::Incoming;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tower::ServiceExt as _;
 use tracing::{debug, warn};
+
+use super::http::peer::Peer;
 
 /// Connections served at once; more wait in the kernel's queue.
 const CONNECTION_LIMIT: usize = 512;
@@ -43,14 +48,14 @@ pub async fn serve(listener: UnixListener, router: Router, shutdown: Cancellatio
             tokio::time::sleep(ACCEPT_PAUSE).await;
             continue;
         };
-        if !is_own_user(&stream) {
+        let Some(peer) = own_user(&stream) else {
             warn!("a process of another user was turned away");
             continue;
-        }
+        };
         let Ok(place) = Arc::clone(&places).acquire_owned().await else {
             break;
         };
-        let connection = connection(stream, router.clone(), shutdown.clone());
+        let connection = connection(stream, peer, router.clone(), shutdown.clone());
         tasks.spawn(async move {
             connection.await;
             drop(place);
@@ -60,12 +65,13 @@ pub async fn serve(listener: UnixListener, router: Router, shutdown: Cancellatio
     tokio::time::timeout(DRAIN_TIME, tasks.wait()).await.ok(); // late answers are cut off
 }
 
-async fn connection(stream: UnixStream, router: Router, shutdown: CancellationToken) {
+async fn connection(stream: UnixStream, peer: Peer, router: Router, shutdown: CancellationToken) {
     let mut builder = hyper::server::conn::http1::Builder::new();
     builder
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_TIME);
-    let service = TowerToHyperService::new(router);
+    let service = router.map_request(move |request: Request<Incoming>| peer.mark(request));
+    let service = TowerToHyperService::new(service);
     let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), service));
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
@@ -79,10 +85,10 @@ async fn connection(stream: UnixStream, router: Router, shutdown: CancellationTo
     }
 }
 
-/// The socket's mode already keeps others out; this holds even when somebody loosens it.
-fn is_own_user(stream: &UnixStream) -> bool {
+/// Returns who connected if it is a process of this user, or root's. The socket's mode already keeps
+/// others out; this holds even when somebody loosens it.
+fn own_user(stream: &UnixStream) -> Option<Peer> {
     let own = rustix::process::geteuid().as_raw();
-    stream
-        .peer_cred()
-        .is_ok_and(|peer| peer.uid() == own || peer.uid() == 0)
+    let uid = stream.peer_cred().ok()?.uid();
+    (uid == own || uid == 0).then_some(Peer::Unix { uid })
 }

@@ -2,6 +2,7 @@
 
 mod diagnosis;
 mod events;
+pub mod peer;
 mod plan;
 mod refresh;
 
@@ -79,6 +80,7 @@ pub fn router(owner: Owner) -> Router {
         .merge(diagnosis::routes())
         .fallback(no_such_route)
         .layer(middleware::from_fn(versioned))
+        .layer(middleware::from_fn(peer::known))
         .with_state(owner)
 }
 
