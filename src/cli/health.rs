@@ -9,7 +9,7 @@ use super::args::HealthArgs;
 use super::exit::{CliError, Exit};
 use super::output::{Flow, Output, Paint, paint};
 use super::{offline, select};
-use crate::api::client::{Client, ClientError};
+use crate::api::client::{Client, ClientError, pace};
 use crate::config::home::Home;
 use crate::config::load::{self, ConfigSet};
 use crate::domain::fleet::{FleetSnapshot, InstanceRow};
@@ -154,6 +154,7 @@ async fn watch(
             return Ok(Exit::Success);
         }
         shown = bodies;
+        tokio::time::sleep(pace::WATCHING).await;
         present = match client.instances_after(seen, WAIT).await {
             Ok(body) => {
                 seen = body.generation;

@@ -8,6 +8,7 @@ use super::offline;
 use super::output::{Flow, Output};
 use super::session;
 use super::table::{self, TableStyle};
+use crate::api::client::pace;
 use crate::api::wire::InstanceBody;
 use crate::config::home::Home;
 use crate::domain::fleet::{FleetSnapshot, InstanceRow};
@@ -106,5 +107,6 @@ async fn watch(home: &Home, args: PsArgs, output: &Output) -> Result<Exit, CliEr
         if print(&snapshot, args, output)? == Flow::ReaderGone {
             return Ok(Exit::Success);
         }
+        tokio::time::sleep(pace::WATCHING).await;
     }
 }

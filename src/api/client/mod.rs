@@ -1,5 +1,6 @@
 //! The one way in which the command line and the dashboard reach a supervisor.
 
+pub mod pace;
 mod planning;
 mod watching;
 

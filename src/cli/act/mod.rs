@@ -16,7 +16,7 @@ use super::offline;
 use super::output::Output;
 use super::select;
 use super::session::{self, Session};
-use crate::api::client::{Client, ClientError};
+use crate::api::client::{Client, ClientError, pace};
 use crate::api::error::ErrorCode;
 use crate::api::wire::CommandAnswer;
 use crate::config::home::Home;
@@ -397,7 +397,7 @@ async fn until_down(
             .find(|row| row.name == *name);
         match row {
             Some(row) if matches!(row.status, Status::Stopped | Status::Failed) => return Ok(row),
-            Some(_) => {}
+            Some(_) => tokio::time::sleep(pace::WATCHING).await,
             None => return Err(CliError::new(Exit::NotFound, format!("{name} is gone"))),
         }
     }

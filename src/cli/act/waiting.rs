@@ -8,6 +8,7 @@ use super::super::exit::{CliError, Exit};
 use super::super::output::Output;
 use super::super::session::Session;
 use super::Verb;
+use crate::api::client::pace;
 use crate::api::wire::FleetBody;
 use crate::domain::autopsy::{Autopsy, Cause};
 use crate::domain::fleet::InstanceRow;
@@ -70,6 +71,7 @@ impl Waiting {
                 () = session.yielded() => return Ok(Yielded::Yes),
             };
             after = body.generation;
+            let rest = pace::waiting(body.instances.len());
             self.look(&body.to_snapshot().rows, output);
             let late = deadline.is_some_and(|deadline| tokio::time::Instant::now() >= deadline);
             if late && !self.underway.is_empty() {
@@ -78,6 +80,9 @@ impl Waiting {
                 }
                 self.failed.get_or_insert(Exit::NotReady);
                 break;
+            }
+            if !self.underway.is_empty() {
+                tokio::time::sleep(rest).await;
             }
         }
         Ok(Yielded::No)

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::{Opening, run};
-use crate::api::client::Client;
+use crate::api::client::{Client, pace};
 use crate::cli::exit::{CliError, Exit};
 use crate::cli::output::Output;
 use crate::config::home::{Home, HomeOrigin};
@@ -227,6 +227,7 @@ async fn drift(home: Home, folder: PathBuf, port: u16) {
             if is_ready {
                 return;
             }
+            tokio::time::sleep(pace::WATCHING).await;
         }
     };
     if tokio::time::timeout(DRIFT_TIME, ready).await.is_ok()

@@ -25,6 +25,7 @@ use super::daemon;
 use super::exit::{CliError, Exit};
 use super::output::Output;
 use super::session::{self, Session};
+use crate::api::client::pace;
 use crate::api::wire::Role;
 use crate::config::home::Home;
 use crate::domain::fleet::FleetSnapshot;
@@ -260,6 +261,7 @@ impl Keeper<'_> {
                 if count == 0 {
                     return;
                 }
+                tokio::time::sleep(pace::WATCHING).await;
             }
         };
         if tokio::time::timeout(LAST_WILL_TIME, stopped).await.is_err() {

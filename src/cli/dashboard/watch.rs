@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use crate::api::client::{Client, ClientError};
+use crate::api::client::{Client, ClientError, pace};
 use crate::api::wire::EventBody;
 use crate::domain::event::EventFilter;
 use crate::domain::fleet::FleetSnapshot;
@@ -72,6 +72,7 @@ async fn watch_pictures(client: Client, mailbox: Mailbox) -> ClientError {
             mailbox.post(Msg::Picture(Box::new(snapshot.clone())));
             last = snapshot;
         }
+        tokio::time::sleep(pace::WATCHING).await;
     }
 }
 
@@ -92,5 +93,42 @@ async fn watch_events(client: Client, mailbox: Mailbox) -> ClientError {
         if !events.is_empty() {
             mailbox.post(Msg::Events(events));
         }
+        tokio::time::sleep(pace::WATCHING).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use axum::body::Body;
+    use hyper::Response;
+    use tower::util::BoxCloneSyncService;
+
+    use super::*;
+    use crate::api::wire::{FleetBody, HostBody};
+
+    #[tokio::test(start_paused = true)]
+    async fn news_that_never_end_are_asked_for_ten_times_a_second() {
+        let asked = Arc::new(AtomicU64::new(0));
+        let count = Arc::clone(&asked);
+        let client = Client::local(BoxCloneSyncService::new(tower::service_fn(move |_| {
+            let generation = count.fetch_add(1, Ordering::Relaxed) + 1;
+            async move {
+                let body = FleetBody {
+                    generation,
+                    instances: Vec::new(),
+                    host: HostBody::default(),
+                };
+                let text = serde_json::to_string(&body).expect("it has a shape");
+                Ok(Response::new(Body::from(text)))
+            }
+        })));
+        let mailbox = Mailbox::new().expect("a descriptor");
+        let watching = watch_pictures(client, mailbox);
+        let second = tokio::time::timeout(Duration::from_millis(999), watching);
+        assert!(second.await.is_err(), "it goes on");
+        assert_eq!(asked.load(Ordering::Relaxed), 10);
     }
 }

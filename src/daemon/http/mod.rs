@@ -35,9 +35,6 @@ pub use diagnosis::build_body;
 pub(crate) use self::events::event_body;
 pub(crate) use self::plan::plan_body;
 
-/// At most ten pictures a second for one waiting client.
-const PICTURE_SPACING: Duration = Duration::from_millis(100);
-
 /// What the handlers work on.
 #[derive(Clone)]
 pub struct Owner {
@@ -55,7 +52,7 @@ pub struct Owner {
 }
 
 /// A failure on its way out as JSON.
-pub(super) struct Failure(pub(super) ErrorBody);
+pub struct Failure(pub(super) ErrorBody);
 
 pub(super) type Answered<T> = Result<T, Failure>;
 
@@ -142,17 +139,10 @@ async fn instances(
                 .wait_ms
                 .unwrap_or(LONG_POLL_LIMIT_MS)
                 .min(LONG_POLL_LIMIT_MS);
-            let picture = owner
+            owner
                 .handle
                 .snapshot_after(after, Duration::from_millis(wait))
-                .await;
-            if picture.generation > after.saturating_add(1) {
-                picture
-            } else {
-                // The first of a burst: let the rest of it arrive, so that clients ask less often.
-                tokio::time::sleep(PICTURE_SPACING.min(Duration::from_millis(wait))).await;
-                owner.handle.snapshot()
-            }
+                .await
         }
     };
     Ok(Json(FleetBody::from_snapshot(&picture, owner.now())))
