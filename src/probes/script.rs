@@ -1,13 +1,11 @@
 //! A probe by the user's own script: exit code 0 is healthy.
 
-use std::os::unix::process::CommandExt as _;
-use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
-
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
+use std::io;
+use std::process::Command;
+use std::time::Instant;
 
 use super::{Outcome, Verdict};
+use crate::domain::exit::ExitStatus;
 
 /// What to run; `{host}`, `{port}` and `{name}` are filled in.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,52 +26,39 @@ pub enum Interpreter {
     Shell,
 }
 
-/// Runs the script once; when its time is over, its whole process group is killed.
-pub async fn probe(script: &Script, timeout: Duration) -> Outcome {
+/// Runs the script once, by whoever can end it with everything it started.
+///
+/// `run` blocks until the script has ended and returns how, or `None` when its time was over.
+pub async fn probe(
+    script: &Script,
+    run: impl FnOnce(Command) -> io::Result<Option<ExitStatus>> + Send + 'static,
+) -> Outcome {
     let begun = Instant::now();
     let script = script.clone();
-    let verdict = tokio::task::spawn_blocking(move || run(&script, timeout)).await;
-    let verdict = verdict.unwrap_or_else(|error| Verdict::Unreachable {
-        reason: format!("run the script: {error}"),
+    let verdict = tokio::task::spawn_blocking(move || match prepared(&script) {
+        Some(command) => judge(run(command)),
+        None => unreachable("the script is empty or has an open quote".to_owned()),
     });
     Outcome {
-        verdict,
+        verdict: verdict
+            .await
+            .unwrap_or_else(|error| unreachable(format!("run the script: {error}"))),
         took: begun.elapsed(),
     }
 }
 
-fn run(script: &Script, timeout: Duration) -> Verdict {
-    let unreachable = |reason: String| Verdict::Unreachable { reason };
-    let Some(mut command) = prepared(script) else {
-        return unreachable("the script is empty or has an open quote".to_owned());
-    };
-    command
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .process_group(0);
-    let mut child = match command.spawn() {
-        Ok(child) => child,
-        Err(error) => return unreachable(format!("run the script: {error}")),
-    };
-    let Some(pid) = Pid::from_raw(child.id().cast_signed()) else {
-        return unreachable("the script has no pid".to_owned());
-    };
-    let ended = pidfd_open(pid, PidfdFlags::empty()).is_ok_and(|pidfd| {
-        let limit = Timespec {
-            tv_sec: i64::try_from(timeout.as_secs()).unwrap_or(i64::MAX),
-            tv_nsec: i64::from(timeout.subsec_nanos()),
-        };
-        poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], Some(&limit)).is_ok_and(|ready| ready > 0)
-    });
-    // The leader is not reaped yet, so its number still names its group and no other.
-    kill_process_group(pid, Signal::KILL).ok(); // usually nothing is left of it
-    match child.wait() {
-        Ok(_) if !ended => Verdict::TimedOut,
-        Ok(status) if status.success() => Verdict::Healthy,
-        Ok(status) => unreachable(format!("the script ended with {status}")),
-        Err(error) => unreachable(format!("wait for the script: {error}")),
+fn judge(ended: io::Result<Option<ExitStatus>>) -> Verdict {
+    match ended {
+        Ok(Some(ExitStatus::Code(0))) => Verdict::Healthy,
+        Ok(Some(status @ ExitStatus::Code(_))) => unreachable(format!("the script {status}")),
+        Ok(Some(status @ ExitStatus::Signal(_))) => unreachable(format!("the script was {status}")),
+        Ok(None) => Verdict::TimedOut,
+        Err(error) => unreachable(format!("run the script: {error}")),
     }
+}
+
+fn unreachable(reason: String) -> Verdict {
+    Verdict::Unreachable { reason }
 }
 
 fn prepared(script: &Script) -> Option<Command> {
@@ -153,19 +138,35 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn exit_codes_and_time_outs_become_verdicts() {
-        let second = Duration::from_secs(10);
-        let healthy = script("test {host}{port}{name} = h7n", Interpreter::None);
-        assert_eq!(probe(&healthy, second).await.verdict, Verdict::Healthy);
-        let failing = script("exit 3", Interpreter::Shell);
-        assert!(matches!(
-            probe(&failing, second).await.verdict,
-            Verdict::Unreachable { .. }
-        ));
-        let slow = script("sleep 60 & wait", Interpreter::Shell);
-        assert_eq!(
-            probe(&slow, Duration::from_millis(50)).await.verdict,
-            Verdict::TimedOut
-        );
+    async fn the_words_reach_the_program_and_its_end_becomes_a_verdict() {
+        let told = script("test {host}{port}{name} = h7n", Interpreter::None);
+        let outcome = probe(&told, |command| {
+            let words: Vec<_> = command.get_args().collect();
+            assert_eq!(words, ["h7n", "=", "h7n"]);
+            Ok(Some(ExitStatus::Code(0)))
+        });
+        assert_eq!(outcome.await.verdict, Verdict::Healthy);
+        let rows = [
+            (
+                Ok(Some(ExitStatus::Code(3))),
+                "the script exited with code 3",
+            ),
+            (
+                Ok(Some(ExitStatus::Signal(9))),
+                "the script was killed by SIGKILL",
+            ),
+            (
+                Err(io::Error::from(io::ErrorKind::NotFound)),
+                "run the script: entity not found",
+            ),
+        ];
+        for (ended, reason) in rows {
+            assert_eq!(judge(ended), unreachable(reason.to_owned()));
+        }
+        assert_eq!(judge(Ok(None)), Verdict::TimedOut);
+        let empty = script(" ", Interpreter::None);
+        let outcome = probe(&empty, |_| unreachable!("there is nothing to run")).await;
+        let reason = "the script is empty or has an open quote".to_owned();
+        assert_eq!(outcome.verdict, unreachable(reason));
     }
 }

@@ -3,6 +3,7 @@
 pub mod adopt;
 pub mod ambient;
 pub mod argv;
+pub mod bounded;
 pub mod identity;
 pub mod launch;
 pub mod listeners;

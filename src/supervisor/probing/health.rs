@@ -19,6 +19,7 @@ use crate::domain::lifecycle::Health;
 use crate::probes::http::Server;
 use crate::probes::script::Interpreter;
 use crate::probes::{self, Address, Outcome, Verdict};
+use crate::process::bounded;
 use crate::process::listeners::{self, Listener};
 
 /// Healthy answers between two looks at whose socket it is; it changes only with a new process.
@@ -301,7 +302,8 @@ impl<'a> Probe<'a> {
                     port: self.subject.port,
                     name: self.subject.name.to_string(),
                 };
-                probes::script::probe(&script, check.timeout).await
+                let limit = check.timeout;
+                probes::script::probe(&script, move |command| bounded::run(command, limit)).await
             }
         }
     }
