@@ -16,6 +16,7 @@ mod logs;
 mod oom;
 mod owner;
 mod preflight;
+mod probing;
 mod process;
 mod readme;
 mod reconcile;
