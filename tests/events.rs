@@ -7,7 +7,7 @@ use std::sync::mpsc;
 use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::support::{Guarded, PATIENCE, TestHome, kill_hard};
+use crate::support::{Guarded, PATIENCE, TestHome, kill_hard, wait_until};
 
 fn events(home: &TestHome, args: &[&str]) -> Vec<Value> {
     let mut words = vec!["events", "--json"];
@@ -159,4 +159,75 @@ fn health_watch_tells_each_change() {
     home.ok(&["down", "a"]);
     until("a\tstopped");
     home.ok(&["daemon", "stop"]);
+}
+
+#[test]
+fn the_history_of_health_is_told_by_the_owner_and_by_the_database() {
+    let home = TestHome::new();
+    let quick = "healthcheck.interval = 1\nhealthcheck.timeout = 1\nhealthcheck.retries = 10\n\
+                 healthcheck.retry_delay = 0.1\nrestart_policy.enabled = false";
+    home.simulated("a", &[], quick);
+    home.simulated("b", &[], "");
+    home.ok(&["daemon", "start"]);
+    home.ok(&["up", "a"]);
+    let history = || -> Value {
+        let text = home.ok(&["health", "a", "--history", "--json"]).stdout;
+        serde_json::from_str(&text).unwrap()
+    };
+    let total = |history: &Value, key: &str| -> u64 {
+        let rollups = history["rollups"].as_array().unwrap();
+        rollups
+            .iter()
+            .filter_map(|rollup| rollup[key].as_u64())
+            .sum()
+    };
+    // The stretch that is not over yet is told by the owner all the same.
+    wait_until("it was probed some times", || {
+        total(&history(), "probes") >= 3
+    });
+    let pidfd = llama_orch::process::os::open_pidfd(home.pid("a")).unwrap();
+    llama_orch::process::os::signal(&pidfd, Signal::STOP).unwrap();
+    home.wait_state("a", "unhealthy");
+    wait_until("a failure is counted", || total(&history(), "failures") > 0);
+    llama_orch::process::os::signal(&pidfd, Signal::CONT).unwrap();
+    home.wait_state("a", "ready");
+    let told = history();
+    let described = home.ok(&["describe", "a"]).stdout;
+    assert!(described.contains(" probes, "), "{described}");
+    home.ok(&["daemon", "stop"]);
+    let stored = history();
+    for (source, history) in [("owner", &told), ("database", &stored)] {
+        let changes = history["changes"].as_array().unwrap();
+        let words: Vec<&str> = changes
+            .iter()
+            .map(|change| change["health"].as_str().unwrap())
+            .skip_while(|word| *word != "healthy")
+            .collect();
+        assert_eq!(
+            words,
+            ["healthy", "unhealthy", "healthy"],
+            "{source} {history}"
+        );
+        assert_eq!(history["rollups"][0]["seconds"], 300, "{source}");
+        let mean = history["rollups"][0]["response_mean_ms"].as_f64();
+        assert!(mean.is_some_and(|mean| mean > 0.0), "{source} {history}");
+    }
+    for key in ["probes", "failures", "responses"] {
+        assert!(
+            total(&stored, key) >= total(&told, key),
+            "{key}: {told} {stored}"
+        );
+    }
+    let text = home.ok(&["health", "a", "--history", "-n", "1"]).stdout;
+    assert_eq!(text.lines().count(), 2, "a change and a stretch: {text}");
+    let never = home.ok(&["health", "b", "--history"]);
+    assert_eq!(never.stdout, "");
+    for (words, code) in [
+        (&["health", "c", "--history"][..], 2),
+        (&["health", "--history"], 64),
+        (&["health", "a", "-n", "3"], 64),
+    ] {
+        assert_eq!(home.run(words).code, code, "{words:?}");
+    }
+    home.ok(&["down", "a"]);
 }

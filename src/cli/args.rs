@@ -114,7 +114,9 @@ pub(super) enum Command {
     )]
     Events(EventsArgs),
     /// Probe instances now; the exit code says the result
-    #[command(after_help = "Examples:\n  llama-orch health chat\n  llama-orch health --watch")]
+    #[command(
+        after_help = "Examples:\n  llama-orch health chat\n  llama-orch health --watch\n  llama-orch health chat --history"
+    )]
     Health(HealthArgs),
     /// Show what differs from the files, and what removing it takes
     #[command(after_help = "Examples:\n  llama-orch plan\n  llama-orch plan chat --json")]
@@ -355,6 +357,12 @@ pub(super) struct HealthArgs {
     /// Print each change as it happens
     #[arg(long)]
     pub(super) watch: bool,
+    /// Show what was seen before: the changes, and all probes in stretches of five minutes
+    #[arg(long, requires = "name", conflicts_with = "watch")]
+    pub(super) history: bool,
+    /// Changes and stretches to show (12 when nothing is said)
+    #[arg(short = 'n', long, value_name = "N", requires = "history")]
+    pub(super) tail: Option<u32>,
     /// Print JSON; with --watch one object per line
     #[arg(long)]
     pub(super) json: bool,

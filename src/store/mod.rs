@@ -39,10 +39,11 @@ use tokio::sync::{mpsc as notices, oneshot, watch};
 
 pub use self::error::StoreError;
 pub use self::reader::Reader;
+pub use self::rollup::STRETCH;
 pub use self::rows::{
-    DesiredWrite, EventWrite, HealthRollup, HealthSample, Notice, Predecessor, Pruned, Retention,
-    RunEndRow, RunEnded, RunRow, RunStarted, RuntimeRow, Saved, StoreHealth, Stored, StoredEvent,
-    Write,
+    DesiredWrite, EventWrite, HealthHistory, HealthRollup, HealthSample, Notice, Predecessor,
+    Pruned, Retention, RunEndRow, RunEnded, RunRow, RunStarted, RuntimeRow, Saved, StoreHealth,
+    Stored, StoredEvent, Write,
 };
 
 use self::error::Trouble;
@@ -211,6 +212,13 @@ impl Store {
     #[must_use]
     pub fn sum_up(&self, sample: HealthSample) -> Vec<Write> {
         self.book(|book| book.take(sample))
+    }
+
+    /// Adds what is not stored yet to what a reader found.
+    pub fn complete(&self, name: &InstanceName, history: &mut HealthHistory) {
+        if let Some(open) = self.book(|book| book.open(name)) {
+            HealthRollup::append(&mut history.rollups, open);
+        }
     }
 
     /// Forgets a removed instance; its events stay, without a name.

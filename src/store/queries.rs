@@ -7,7 +7,8 @@ use rusqlite::{Connection, Result, Row, params_from_iter};
 
 use super::files;
 use super::rows::{
-    DesiredWrite, HealthSample, Predecessor, RunEndRow, RunRow, RuntimeRow, Stored, StoredEvent,
+    DesiredWrite, HealthRollup, HealthSample, Predecessor, RunEndRow, RunRow, RuntimeRow, Stored,
+    StoredEvent,
 };
 use crate::domain::autopsy::{Autopsy, Cause, RetryClass};
 use crate::domain::event::{EventFilter, Level};
@@ -264,7 +265,6 @@ pub(super) fn events(connection: &Connection, filter: &EventFilter) -> Result<Ve
     Ok(events)
 }
 
-/// Collects rows by the name in their first column; names that break our rule stay unread.
 pub(super) fn health_changes(
     connection: &Connection,
     name: &InstanceName,
@@ -290,6 +290,33 @@ pub(super) fn health_changes(
     Ok(changes)
 }
 
+pub(super) fn health_rollups(
+    connection: &Connection,
+    name: &InstanceName,
+    limit: u32,
+) -> Result<Vec<HealthRollup>> {
+    let mut statement = connection.prepare(
+        "SELECT started_at, probes, failures, responses, response_total_ms, response_max_ms
+         FROM health_rollup WHERE instance_name = ?1 ORDER BY started_at DESC LIMIT ?2",
+    )?;
+    let mut rollups = statement
+        .query_map((name.as_str(), limit), |row| {
+            Ok(HealthRollup {
+                name: name.clone(),
+                started_at: row.get(0)?,
+                probes: row.get(1)?,
+                failures: row.get(2)?,
+                responses: row.get(3)?,
+                response_total_ms: row.get(4)?,
+                response_max_ms: row.get(5)?,
+            })
+        })?
+        .collect::<Result<Vec<_>>>()?;
+    rollups.reverse();
+    Ok(rollups)
+}
+
+/// Collects rows by the name in their first column; names that break our rule stay unread.
 fn by_name<T>(
     connection: &Connection,
     sql: &str,

@@ -13,7 +13,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::error::StoreError;
 use super::files;
-use super::rows::{HealthSample, RunRow, RuntimeRow, Stored, StoredEvent};
+use super::rows::{HealthHistory, RunRow, RuntimeRow, Stored, StoredEvent};
 use super::{queries, schema};
 use crate::domain::event::EventFilter;
 use crate::domain::instance::InstanceName;
@@ -118,17 +118,23 @@ impl Reader {
         self.ask(|connection| queries::events(connection, filter))
     }
 
-    /// Returns the latest changes of an instance's health, oldest first.
+    /// Returns the latest changes of an instance's health and its latest stretches of five minutes,
+    /// at most `limit` of each. What an owner has not stored yet is known to its store only.
     ///
     /// # Errors
     ///
     /// See [`Self::load`].
-    pub fn health_changes(
+    pub fn health_history(
         &self,
         name: &InstanceName,
         limit: u32,
-    ) -> Result<Vec<HealthSample>, StoreError> {
-        self.ask(|connection| queries::health_changes(connection, name, limit))
+    ) -> Result<HealthHistory, StoreError> {
+        self.ask(|connection| {
+            Ok(HealthHistory {
+                changes: queries::health_changes(connection, name, limit)?,
+                rollups: queries::health_rollups(connection, name, limit)?,
+            })
+        })
     }
 
     /// Looks through the whole file; `None` when its structure is sound.

@@ -7,7 +7,7 @@ use crate::domain::instance::InstanceName;
 use crate::domain::lifecycle::Health;
 
 /// Seconds that one row of `health_rollup` stands for.
-const STRETCH: f64 = 300.0;
+pub const STRETCH: f64 = 300.0;
 
 /// The open stretch and the last known health of every instance.
 #[derive(Debug, Default)]
@@ -41,6 +41,11 @@ impl HealthBook {
     /// Returns everything that is not stored yet.
     pub(super) fn drain(&mut self) -> Vec<Write> {
         self.close(|_| true)
+    }
+
+    /// Returns the stretch that is not stored yet.
+    pub(super) fn open(&self, name: &InstanceName) -> Option<HealthRollup> {
+        self.open.get(name).cloned()
     }
 
     pub(super) fn forget(&mut self, name: &InstanceName) {
@@ -80,6 +85,22 @@ impl HealthBook {
             rollup.responses += 1;
             rollup.response_total_ms += response;
             rollup.response_max_ms = rollup.response_max_ms.max(response);
+        }
+    }
+}
+
+impl HealthRollup {
+    /// Takes in what followed: more of the last stretch, or a later one.
+    pub(super) fn append(rollups: &mut Vec<Self>, next: Self) {
+        match rollups.last_mut() {
+            Some(last) if !differs(last.started_at, next.started_at) => {
+                last.probes += next.probes;
+                last.failures += next.failures;
+                last.responses += next.responses;
+                last.response_total_ms += next.response_total_ms;
+                last.response_max_ms = last.response_max_ms.max(next.response_max_ms);
+            }
+            Some(_) | None => rollups.push(next),
         }
     }
 }

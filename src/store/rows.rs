@@ -111,6 +111,13 @@ pub struct HealthRollup {
     pub response_max_ms: f64,
 }
 
+/// What is remembered of an instance's health, each list oldest first.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct HealthHistory {
+    pub changes: Vec<HealthSample>,
+    pub rollups: Vec<HealthRollup>,
+}
+
 /// Where a change is now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Saved {

@@ -270,7 +270,10 @@ fn events(reader: &Reader, name: &InstanceName) -> String {
 }
 
 fn health(reader: &Reader, name: &InstanceName) -> String {
-    let changes = reader.health_changes(name, LINES).unwrap_or_default();
+    let changes = reader
+        .health_history(name, LINES)
+        .unwrap_or_default()
+        .changes;
     let line = |change: &HealthSample| {
         let detail = change.error.as_deref().unwrap_or_default();
         format!("{} {} {detail}", time(change.at), change.health)

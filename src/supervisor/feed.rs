@@ -9,7 +9,7 @@ use tokio::sync::watch;
 
 use crate::domain::event::{Event, EventFilter};
 use crate::domain::instance::InstanceName;
-use crate::store::{HealthSample, Reader, StoreError, StoredEvent};
+use crate::store::{HealthHistory, Reader, StoreError, StoredEvent};
 
 /// Events kept in memory.
 const RING_LIMIT: usize = 4096;
@@ -127,16 +127,16 @@ impl EventFeed {
         self.ask(move |reader| reader.events(&filter)).await
     }
 
-    /// Returns the newest changes of an instance's health, oldest first.
-    pub(super) async fn health_changes(&self, name: InstanceName, limit: u32) -> Vec<HealthSample> {
-        self.ask(move |reader| reader.health_changes(&name, limit))
+    /// Returns what the database remembers of an instance's health.
+    pub(super) async fn health_history(&self, name: InstanceName, limit: u32) -> HealthHistory {
+        self.ask(move |reader| reader.health_history(&name, limit))
             .await
     }
 
-    async fn ask<T: Send + 'static>(
+    async fn ask<T: Default + Send + 'static>(
         &self,
-        question: impl FnOnce(&Reader) -> Result<Vec<T>, StoreError> + Send + 'static,
-    ) -> Vec<T> {
+        question: impl FnOnce(&Reader) -> Result<T, StoreError> + Send + 'static,
+    ) -> T {
         let path = self.database.clone();
         let read = move || question(&Reader::open(&path).ok().flatten()?).ok();
         let found = tokio::task::spawn_blocking(read).await;

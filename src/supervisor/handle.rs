@@ -14,7 +14,7 @@ use crate::domain::event::EventFilter;
 use crate::domain::fleet::FleetSnapshot;
 use crate::domain::instance::InstanceName;
 use crate::domain::run::{RunId, StopMode};
-use crate::store::HealthSample;
+use crate::store::HealthHistory;
 
 /// A way to the supervisor's actor; cheap to clone.
 #[derive(Clone)]
@@ -196,9 +196,12 @@ impl Handle {
         self.events.page(filter, wait).await
     }
 
-    /// Returns the newest `limit` changes of an instance's health, oldest first.
-    pub async fn health_changes(&self, name: InstanceName, limit: u32) -> Vec<HealthSample> {
-        self.events.health_changes(name, limit).await
+    /// Returns the newest changes of an instance's health and its newest stretches of five minutes,
+    /// the present one included; at most `limit` of each.
+    pub async fn health_history(&self, name: InstanceName, limit: u32) -> HealthHistory {
+        let mut history = self.events.health_history(name.clone(), limit).await;
+        self.database.complete(&name, &mut history);
+        history
     }
 
     async fn send(&self, message: super::actor::Message) -> Result<(), CommandError> {

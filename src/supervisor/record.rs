@@ -19,8 +19,8 @@ use crate::domain::run::RunId;
 use crate::process::live::LiveRun;
 use crate::process::os;
 use crate::store::{
-    DesiredWrite, HealthSample, Notice, Options, Retention, RunEnded, RunStarted, RuntimeRow,
-    Store, StoreError, StoreHealth, Stored, Write,
+    DesiredWrite, HealthHistory, HealthSample, Notice, Options, Retention, RunEnded, RunStarted,
+    RuntimeRow, Store, StoreError, StoreHealth, Stored, Write,
 };
 
 /// A commit that takes longer is not waited for: the database must not hold the fleet up.
@@ -125,6 +125,11 @@ pub(super) fn sample(
 }
 
 impl DatabaseState {
+    /// Adds what is not in the database yet.
+    pub(super) fn complete(&self, name: &InstanceName, history: &mut HealthHistory) {
+        self.store.complete(name, history);
+    }
+
     /// Returns `ok`, or why it cannot be used as it should be.
     #[must_use]
     pub(super) fn describe(&self) -> String {

@@ -30,7 +30,8 @@ impl Client {
             .await
     }
 
-    /// `GET /instances/{name}/health`: the newest `limit` changes of health, oldest first.
+    /// `GET /instances/{name}/health`: the newest changes of health and rollups, at most `limit` of
+    /// each, oldest first.
     ///
     /// # Errors
     ///

@@ -3,6 +3,7 @@
 mod checkup;
 mod events;
 mod fit;
+mod health;
 pub mod logs;
 mod plan;
 mod readings;
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize};
 pub use self::checkup::{CheckupBody, FoundBody};
 pub use self::events::{EventBody, EventsBody, EventsQuery};
 pub use self::fit::{BuildDevicesBody, DevicesBody, FitBody, ListedDeviceBody, PlaceBody};
+pub use self::health::{HealthChangeBody, HealthHistoryBody, HealthQuery, HealthRollupBody};
 pub use self::plan::{AppliedBody, ChangeBody, PlanBody, PlansBody};
 pub use self::readings::{AutopsyBody, DeviceBody, HostBody, ReadingsBody};
 use crate::domain::exit::ExitStatus;
@@ -136,27 +138,6 @@ pub struct RefreshRequest {
     /// How long a slow probe is waited for.
     #[serde(default)]
     pub wait_ms: Option<u64>,
-}
-
-/// The query of `GET /instances/{name}/health`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct HealthQuery {
-    pub limit: Option<u32>,
-}
-
-/// `GET /instances/{name}/health`, oldest first.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct HealthHistoryBody {
-    pub changes: Vec<HealthChangeBody>,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct HealthChangeBody {
-    /// RFC 3339.
-    pub ts: String,
-    pub health: String,
-    pub response_ms: Option<f64>,
-    pub error: Option<String>,
 }
 
 /// Turns unix seconds into RFC 3339 text; a time out of range becomes the epoch.

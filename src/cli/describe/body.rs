@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::api::wire::{AutopsyBody, EventBody, ExitBody, FitBody, InstanceBody};
+use crate::api::wire::{
+    AutopsyBody, EventBody, ExitBody, FitBody, HealthChangeBody, HealthRollupBody, InstanceBody,
+};
 
 /// Everything that is known of one instance. Secrets are masked wherever they can appear.
 #[derive(Debug, Serialize)]
@@ -31,7 +33,9 @@ pub(super) struct Description {
     /// Present and past runs, the newest first.
     pub(super) runs: Vec<RunBody>,
     /// Changes of health, the oldest first.
-    pub(super) health_history: Vec<HealthBody>,
+    pub(super) health_history: Vec<HealthChangeBody>,
+    /// All probes in stretches, the oldest first.
+    pub(super) health_rollups: Vec<HealthRollupBody>,
     pub(super) events: Vec<EventBody>,
     /// What the configuration says now and the present run was not started with.
     pub(super) changed: Vec<Changed>,
@@ -69,14 +73,6 @@ pub(super) struct RunBody {
     pub(super) exit: Option<ExitBody>,
     pub(super) requested: Option<bool>,
     pub(super) cause: Option<String>,
-}
-
-#[derive(Debug, Serialize)]
-pub(super) struct HealthBody {
-    pub(super) ts: String,
-    pub(super) health: String,
-    pub(super) response_ms: Option<f64>,
-    pub(super) error: Option<String>,
 }
 
 /// A field that was another when the run was started.

@@ -6,9 +6,12 @@ mod text;
 use std::collections::BTreeMap;
 
 use super::exit::{CliError, Exit};
+use super::health::history;
 use super::output::Output;
 use super::{logs, ps, select};
-use crate::api::wire::{AutopsyBody, EventBody, ExitBody, FitBody, InstanceBody, rfc3339};
+use crate::api::wire::{
+    AutopsyBody, EventBody, ExitBody, FitBody, HealthHistoryBody, InstanceBody, rfc3339,
+};
 use crate::config::home::Home;
 use crate::config::load::{self, ConfigSet};
 use crate::config::{drift, render, secrets};
@@ -28,12 +31,15 @@ use crate::supervisor::crashes;
 use crate::supervisor::fit::{self, Holding, Surroundings};
 use crate::supervisor::wall_clock;
 
-use body::{AmbientBody, Changed, Description, EndBody, HealthBody, Paths, RunBody};
+use body::{AmbientBody, Changed, Description, EndBody, Paths, RunBody};
 
 /// Events, runs and changes of health shown at the end.
 const EVENTS: u32 = 10;
 const RUNS: u32 = 5;
-const HEALTH_CHANGES: u32 = 10;
+const HEALTH_CHANGES: usize = 10;
+
+/// Stretches of five minutes that are summed up: a day.
+const ROLLUPS: u32 = 288;
 
 /// By these a run's processes are recognised; they tell a person nothing.
 const OWN_VARIABLES: &str = "LLAMA_ORCH_";
@@ -61,7 +67,9 @@ pub(super) async fn run(
         .find(|row| row.name == name)
         .ok_or_else(|| CliError::new(Exit::NotFound, format!("no instance is called {name}")))?;
     let body = InstanceBody::from_row(row, wall_clock());
-    let description = describe(home, &set, &name, body, &readings(&picture));
+    // Without it everything else is still worth showing.
+    let health = history::of(home, &name, ROLLUPS).await.unwrap_or_default();
+    let description = describe(home, &set, &name, body, &readings(&picture), health);
     if json {
         output.json(&description)?;
     } else {
@@ -84,6 +92,7 @@ fn describe(
     name: &InstanceName,
     instance: InstanceBody,
     host: &HostReadings,
+    health: HealthHistoryBody,
 ) -> Description {
     let run_paths = RunPaths::new(home.runs_dir(name));
     let run: Option<RunFile> = runfiles::read(&run_paths.run()).ok().flatten();
@@ -148,7 +157,8 @@ fn describe(
         notes: run.map(|run| run.notes).unwrap_or_default(),
         last_end: past.runs.iter().find_map(end),
         runs: past.runs.iter().map(run_body).collect(),
-        health_history: past.health,
+        health_history: newest(health.changes, HEALTH_CHANGES),
+        health_rollups: health.rollups,
         events: past.events,
         changed,
         findings: findings
@@ -252,7 +262,6 @@ fn ambient_files() -> Vec<AmbientBody> {
 #[derive(Default)]
 struct Past {
     runs: Vec<RunRow>,
-    health: Vec<HealthBody>,
     events: Vec<EventBody>,
 }
 
@@ -267,23 +276,16 @@ impl Past {
             ..EventFilter::default()
         };
         let events = reader.events(&filter).unwrap_or_default();
-        let health = reader
-            .health_changes(name, HEALTH_CHANGES)
-            .unwrap_or_default();
         Self {
             runs: reader.runs(name, RUNS).unwrap_or_default(),
-            health: health
-                .into_iter()
-                .map(|change| HealthBody {
-                    ts: rfc3339(change.at),
-                    health: change.health.to_string(),
-                    response_ms: change.response_ms,
-                    error: change.error,
-                })
-                .collect(),
             events: events.iter().map(event_body).collect(),
         }
     }
+}
+
+fn newest<T>(mut list: Vec<T>, count: usize) -> Vec<T> {
+    list.drain(..list.len().saturating_sub(count));
+    list
 }
 
 fn end(run: &RunRow) -> Option<EndBody> {

@@ -1,7 +1,8 @@
 //! `describe` for a person: label and value per line, grouped by what one looks for.
 
 use super::body::{Description, EndBody, RunBody};
-use crate::api::wire::{ExitBody, FitBody, ReadingsBody};
+use crate::api::wire::{ExitBody, FitBody, HealthRollupBody, ReadingsBody};
+use crate::cli::health::history;
 use crate::cli::table::bytes;
 use crate::config::drift;
 use crate::domain::memory::fit::Verdict;
@@ -9,6 +10,9 @@ use crate::domain::memory::human;
 
 /// Columns before a value.
 const LABEL: usize = 13;
+
+/// Stretches of five minutes that are summed up apart from all: an hour.
+const RECENT: usize = 12;
 
 /// Lines of label and value.
 struct Sheet(Vec<String>);
@@ -189,6 +193,7 @@ fn history(sheet: &mut Sheet, description: &Description) {
     for run in &description.runs {
         sheet.pair("past run", &run_line(run));
     }
+    probes(sheet, &description.health_rollups);
     for change in &description.health_history {
         let error = change.error.as_ref().map(|error| format!(": {error}"));
         let text = format!(
@@ -204,6 +209,23 @@ fn history(sheet: &mut Sheet, description: &Description) {
             "event",
             &format!("{} {} {}", event.ts, event.level, event.message),
         );
+    }
+}
+
+/// Sums the newest stretches up, and all that were read if there are more.
+fn probes(sheet: &mut Sheet, rollups: &[HealthRollupBody]) {
+    let since = |part: &[HealthRollupBody]| {
+        let first = part.first()?;
+        Some(format!(
+            "since {}: {}",
+            first.started_at,
+            history::sum(part)
+        ))
+    };
+    let recent = &rollups[rollups.len().saturating_sub(RECENT)..];
+    sheet.if_known("probes", since(recent));
+    if recent.len() < rollups.len() {
+        sheet.if_known("", since(rollups));
     }
 }
 

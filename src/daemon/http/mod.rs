@@ -34,6 +34,7 @@ pub use diagnosis::build_body;
 
 pub(crate) use self::events::event_body;
 pub(crate) use self::plan::plan_body;
+pub(crate) use self::refresh::health_body;
 
 /// What the handlers work on.
 #[derive(Clone)]

@@ -9,13 +9,14 @@ use axum::extract::{Path, Query, State};
 use super::{Answered, Owner, known_name};
 use crate::api::LONG_POLL_LIMIT_MS;
 use crate::api::wire::{
-    FleetBody, HealthChangeBody, HealthHistoryBody, HealthQuery, RefreshRequest, rfc3339,
+    FleetBody, HealthChangeBody, HealthHistoryBody, HealthQuery, HealthRollupBody, RefreshRequest,
+    rfc3339,
 };
 use crate::domain::instance::InstanceName;
-use crate::store::HealthSample;
+use crate::store::{HealthHistory, HealthRollup, HealthSample, STRETCH};
 
-/// The most changes of health one answer carries.
-const HEALTH_CHANGES: u32 = 1000;
+/// The most changes and the most rollups one answer carries: three days of five minutes.
+const HISTORY: u32 = 1000;
 
 /// `POST /refresh`: reads the configurations again, probes now, and answers with the picture after.
 pub(super) async fn refresh(
@@ -36,7 +37,7 @@ pub(super) async fn refresh(
     )))
 }
 
-/// `GET /instances/{name}/health`: the changes of health, oldest first.
+/// `GET /instances/{name}/health`: the changes of health, and all probes in stretches.
 pub(super) async fn history(
     State(owner): State<Owner>,
     Path(name): Path<String>,
@@ -44,19 +45,40 @@ pub(super) async fn history(
 ) -> Answered<Json<HealthHistoryBody>> {
     let Query(query) = query?;
     let name = known_name(&owner, &name)?;
-    let limit = query.limit.unwrap_or(HEALTH_CHANGES).min(HEALTH_CHANGES);
-    let changes = owner.handle.health_changes(name, limit).await;
-    Ok(Json(HealthHistoryBody {
-        changes: changes.iter().map(body).collect(),
-    }))
+    let limit = query.limit.unwrap_or(HISTORY).min(HISTORY);
+    let history = owner.handle.health_history(name, limit).await;
+    Ok(Json(health_body(&history)))
 }
 
-fn body(sample: &HealthSample) -> HealthChangeBody {
+/// Returns the wire shape of a history, wherever it was read.
+#[must_use]
+pub(crate) fn health_body(history: &HealthHistory) -> HealthHistoryBody {
+    HealthHistoryBody {
+        changes: history.changes.iter().map(change).collect(),
+        rollups: history.rollups.iter().map(rollup).collect(),
+    }
+}
+
+fn change(sample: &HealthSample) -> HealthChangeBody {
     HealthChangeBody {
         ts: rfc3339(sample.at),
         health: sample.health.to_string(),
         response_ms: sample.response_ms,
         error: sample.error.clone(),
+    }
+}
+
+fn rollup(rollup: &HealthRollup) -> HealthRollupBody {
+    let answered = rollup.responses > 0;
+    let mean = rollup.response_total_ms / f64::from(rollup.responses.max(1));
+    HealthRollupBody {
+        started_at: rfc3339(rollup.started_at),
+        seconds: STRETCH as u32,
+        probes: rollup.probes,
+        failures: rollup.failures,
+        responses: rollup.responses,
+        response_mean_ms: answered.then_some(mean),
+        response_max_ms: answered.then_some(rollup.response_max_ms),
     }
 }
 

@@ -1,5 +1,7 @@
 //! `health`: looks at instances now; the exit code says the result.
 
+pub(super) mod history;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -25,6 +27,9 @@ const WAIT: Duration = Duration::from_secs(20);
 
 /// Without an owner, a watcher probes this often.
 const PAUSE: Duration = Duration::from_secs(2);
+
+/// Changes, and stretches of five minutes, that are shown when nothing says how many.
+const HISTORY: u32 = 12;
 
 /// One instance on stdout.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -52,6 +57,11 @@ pub(super) async fn run(home: &Home, args: &HealthArgs, output: &Output) -> Resu
         Some(word) => Some(select::one(&set, word)?),
         None => None,
     };
+    if let (Some(name), true) = (&chosen, args.history) {
+        let history = history::of(home, name, args.tail.unwrap_or(HISTORY)).await?;
+        history::print(&history, args.json, output)?;
+        return Ok(Exit::Success);
+    }
     let rows = rows(&look(home, &set, chosen.as_ref()).await?, chosen.as_ref());
     if let (Some(name), true) = (&chosen, rows.is_empty()) {
         let message = format!("no instance is called {name}");
