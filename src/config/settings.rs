@@ -22,8 +22,7 @@ pub struct Settings {
     pub retention: Retention,
     /// Whether a start that will not fit into memory is refused.
     pub memory_refuse: bool,
-    /// Work units running at once; 0 means no limit.
-    pub work_max_parallel: u32,
+    pub work: WorkSettings,
     /// `[dashboard]` as written; the dashboard reads it itself.
     pub dashboard: toml::Table,
     pub findings: Vec<Finding>,
@@ -43,6 +42,15 @@ pub struct SupervisorSettings {
 pub struct ApiSettings {
     pub listen: Option<SocketAddr>,
     pub token_file: Option<PathBuf>,
+}
+
+/// Whether the owner runs the commands of work units, and whose.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WorkSettings {
+    /// Commands running at once; 0 runs none.
+    pub max_parallel: u32,
+    /// Whether a command is taken from anywhere but the home's own socket.
+    pub remote_commands: bool,
 }
 
 /// How long events are kept.
@@ -75,7 +83,10 @@ impl Default for Settings {
                 events_rows: 200_000,
             },
             memory_refuse: false,
-            work_max_parallel: 0,
+            work: WorkSettings {
+                max_parallel: 0,
+                remote_commands: false,
+            },
             dashboard: toml::Table::new(),
             findings: Vec::new(),
             defaults: None,
@@ -134,7 +145,14 @@ impl Settings {
                     .unwrap_or(built_in.retention.events_rows),
             },
             memory_refuse: checked.flag("memory.refuse").unwrap_or(false),
-            work_max_parallel: checked.count("work.max_parallel").unwrap_or(0),
+            work: WorkSettings {
+                max_parallel: checked
+                    .count("work.max_parallel")
+                    .unwrap_or(built_in.work.max_parallel),
+                remote_commands: checked
+                    .flag("work.remote_commands")
+                    .unwrap_or(built_in.work.remote_commands),
+            },
             dashboard: dashboard(&source.text),
             findings: checked.into_findings(),
             defaults: None,
