@@ -16,3 +16,4 @@ pub mod readings;
 pub mod restart;
 pub mod run;
 mod words;
+pub mod work;
