@@ -41,7 +41,7 @@ impl Held {
         if self.writes.len() <= self.limit {
             return;
         }
-        // Wishes replace each other, so there are at most as many as instances.
+        // Wishes replace each other, so there are at most as many as instances and work units.
         if let Some(oldest) = self.writes.iter().position(|waiting| !waiting.is_intent()) {
             self.writes.remove(oldest);
             self.lost += 1;

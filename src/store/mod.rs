@@ -22,6 +22,7 @@ mod rollup;
 mod rows;
 mod schema;
 mod statements;
+mod work;
 mod writer;
 
 #[cfg(test)]

@@ -17,8 +17,8 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::error::{StoreError, Trouble};
 use super::files::{self, Copy, FileIdentity};
-use super::rows::{DesiredWrite, Notice, Stored, Write};
-use super::{predecessor, queries, schema, statements};
+use super::rows::{Notice, Stored, Write};
+use super::{predecessor, queries, schema, statements, work};
 
 /// How long to wait for another program's lock while opening.
 const OPEN_PATIENCE: Duration = Duration::from_secs(5);
@@ -316,20 +316,22 @@ fn put_back_intents(
     damaged: &Path,
     path: &Path,
 ) -> Result<usize, StoreError> {
-    let survivors: Vec<DesiredWrite> =
-        Connection::open_with_flags(damaged, OpenFlags::SQLITE_OPEN_READ_ONLY)
-            .map(|old| {
-                // Makes SQLite overlook damage in the description of other tables.
-                old.pragma_update(None, "writable_schema", true).ok();
-                queries::surviving_intents(&old)
-            })
-            .unwrap_or_default();
-    let count = survivors.len();
+    let (wishes, units) = Connection::open_with_flags(damaged, OpenFlags::SQLITE_OPEN_READ_ONLY)
+        .map(|old| {
+            // Makes SQLite overlook damage in the description of other tables.
+            old.pragma_update(None, "writable_schema", true).ok();
+            (queries::surviving_intents(&old), work::survivors(&old))
+        })
+        .unwrap_or_default();
+    let count = wishes.len();
     let mut known = statements::KnownInstances::new();
     let put_back = || {
         let step = connection.transaction()?;
-        for survivor in survivors {
-            statements::write(&step, &mut known, &Write::Desired(survivor))?;
+        for wish in wishes {
+            statements::write(&step, &mut known, &Write::Desired(wish))?;
+        }
+        for unit in units {
+            work::save(&step, &unit)?;
         }
         step.commit()
     };

@@ -43,6 +43,12 @@ pub(super) fn prune(connection: &mut Connection, retention: Retention, now: f64)
                 AND newer.started_at > old.started_at) LIMIT ?2)",
         &runs_before,
     )?;
+    in_chunks(
+        connection,
+        "DELETE FROM status_log WHERE id IN
+            (SELECT id FROM status_log WHERE timestamp < ?1 ORDER BY id LIMIT ?2)",
+        &runs_before,
+    )?;
     Ok(pruned)
 }
 

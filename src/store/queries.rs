@@ -10,6 +10,7 @@ use super::rows::{
     DesiredWrite, HealthRollup, HealthSample, Predecessor, RunEndRow, RunRow, RuntimeRow, Stored,
     StoredEvent,
 };
+use super::work;
 use crate::domain::autopsy::{Autopsy, Cause, RetryClass};
 use crate::domain::event::{EventFilter, Level};
 use crate::domain::exit::ExitStatus;
@@ -26,6 +27,7 @@ pub(super) fn load(connection: &Connection) -> Result<Stored> {
         runtime: runtime(connection)?,
         last_runs: last_runs(connection)?,
         predecessors: predecessors(connection)?,
+        work_units: work::units(connection)?,
         next_event_id: next_event_id(connection)?,
     })
 }

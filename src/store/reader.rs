@@ -14,10 +14,11 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 use super::error::StoreError;
 use super::files;
 use super::rows::{HealthHistory, RunRow, RuntimeRow, Stored, StoredEvent};
-use super::{queries, schema};
+use super::{queries, schema, work};
 use crate::domain::event::EventFilter;
 use crate::domain::instance::InstanceName;
 use crate::domain::lifecycle::Desired;
+use crate::domain::work::{Chunk, StatusChange, WorkUnit};
 
 /// A reader meets a lock only while an owner starts or closes.
 const PATIENCE: Duration = Duration::from_millis(500);
@@ -135,6 +136,24 @@ impl Reader {
                 rollups: queries::health_rollups(connection, name, limit)?,
             })
         })
+    }
+
+    /// Returns all work units, by name.
+    ///
+    /// # Errors
+    ///
+    /// See [`Self::load`].
+    pub fn work_units(&self) -> Result<Vec<WorkUnit>, StoreError> {
+        self.ask(work::units)
+    }
+
+    /// Returns the newest `limit` lines of a work unit's status log, oldest first.
+    ///
+    /// # Errors
+    ///
+    /// See [`Self::load`].
+    pub fn status_log(&self, chunk: &Chunk, limit: u32) -> Result<Vec<StatusChange>, StoreError> {
+        self.ask(|connection| work::history(connection, chunk, limit))
     }
 
     /// Looks through the whole file; `None` when its structure is sound.

@@ -10,6 +10,7 @@ use crate::domain::exit::{ExitStatus, RunExit};
 use crate::domain::instance::InstanceName;
 use crate::domain::lifecycle::{Desired, Health, Status};
 use crate::domain::run::RunId;
+use crate::domain::work::{Chunk, StatusChange, WorkUnit};
 
 /// One change to store.
 // A new kind also needs its SQL in `statements.rs` and its place in `Held::hold`.
@@ -32,6 +33,11 @@ pub enum Write {
     Forget(InstanceName),
     /// The owner has looked at the processes the predecessor left for this instance.
     PredecessorSettled(InstanceName),
+    /// A work unit as it is now.
+    WorkUnit(Box<WorkUnit>),
+    WorkUnitDeleted(Chunk),
+    /// A line of the status log.
+    WorkLog(StatusChange),
 }
 
 /// An event numbered by the caller, with optional machine-readable details.
@@ -197,6 +203,8 @@ pub struct Stored {
     pub last_runs: HashMap<InstanceName, RunRow>,
     /// Processes noted by the Python llama-orch and not settled yet.
     pub predecessors: Vec<Predecessor>,
+    /// By name.
+    pub work_units: Vec<WorkUnit>,
     /// The number for the next event.
     pub next_event_id: i64,
 }
@@ -311,20 +319,26 @@ impl Write {
             Self::Health(_) | Self::HealthRollup(_) => "health",
             Self::Forget(_) => "removal of an instance",
             Self::PredecessorSettled(_) => "predecessor's process",
+            Self::WorkUnit(_) => "work unit",
+            Self::WorkUnitDeleted(_) => "removal of a work unit",
+            Self::WorkLog(_) => "status of a work unit",
         }
     }
 
     /// Returns whether the user asked for it, so that it must never be dropped.
     pub(super) fn is_intent(&self) -> bool {
         match self {
-            Self::Desired(_) | Self::Forget(_) => true,
+            Self::Desired(_) | Self::Forget(_) | Self::WorkUnit(_) | Self::WorkUnitDeleted(_) => {
+                true
+            }
             Self::Event(_)
             | Self::Runtime { .. }
             | Self::RunStarted(_)
             | Self::RunEnded(_)
             | Self::Health(_)
             | Self::HealthRollup(_)
-            | Self::PredecessorSettled(_) => false,
+            | Self::PredecessorSettled(_)
+            | Self::WorkLog(_) => false,
         }
     }
 
@@ -333,6 +347,9 @@ impl Write {
         match (self, later) {
             (Self::Desired(old), Self::Desired(new)) => old.name == new.name,
             (Self::Runtime { name: old, .. }, Self::Runtime { name: new, .. }) => old == new,
+            (Self::WorkUnit(old), Self::WorkUnit(new)) => old.chunk == new.chunk,
+            (Self::WorkUnit(old), Self::WorkUnitDeleted(new)) => old.chunk == *new,
+            (Self::WorkUnitDeleted(old), Self::WorkUnit(new)) => *old == new.chunk,
             _ => false,
         }
     }

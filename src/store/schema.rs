@@ -8,10 +8,11 @@ use rusqlite::{Connection, Result, TransactionBehavior, params};
 use super::predecessor;
 
 /// The steps from an empty database to the newest, in order.
-const MIGRATIONS: [&str; 3] = [
+const MIGRATIONS: [&str; 4] = [
     include_str!("../../assets/migrations/001_state.sql"),
     include_str!("../../assets/migrations/002_work_units.sql"),
     include_str!("../../assets/migrations/003_autopsy.sql"),
+    include_str!("../../assets/migrations/004_work_commands.sql"),
 ];
 
 /// The version this program writes.

@@ -7,6 +7,7 @@ use rusqlite::{Connection, Result, params};
 use super::rows::{
     DesiredWrite, EventWrite, HealthRollup, HealthSample, RunEnded, RunStarted, RuntimeRow, Write,
 };
+use super::work;
 use crate::domain::instance::InstanceName;
 
 /// The instances that surely have a row, so that most writes need no second statement.
@@ -34,6 +35,9 @@ pub(super) fn write(
             )
         }
         Write::PredecessorSettled(name) => settle(connection, name),
+        Write::WorkUnit(unit) => work::save(connection, unit),
+        Write::WorkUnitDeleted(chunk) => work::delete(connection, chunk),
+        Write::WorkLog(change) => work::log(connection, change),
     }
 }
 

@@ -4,6 +4,7 @@ mod opening;
 mod reading;
 mod takeover;
 mod trouble;
+mod work;
 mod writing;
 
 use std::path::{Path, PathBuf};
