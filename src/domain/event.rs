@@ -40,6 +40,11 @@ pub enum EventType {
     DatabaseDegraded,
     DatabaseRecovered,
     Reconciled,
+    WorkUnitCreated,
+    WorkUnitChanged,
+    WorkUnitNeedsAttention,
+    WorkUnitDone,
+    WorkUnitDeleted,
 }
 
 /// Something that happened, ready to be stored and shown.
@@ -106,7 +111,7 @@ impl Level {
 
 impl EventType {
     /// Every kind with its word.
-    pub const NAMES: [(Self, &'static str); 21] = [
+    pub const NAMES: [(Self, &'static str); 26] = [
         (Self::OwnerStarted, "owner_started"),
         (Self::OwnerStopped, "owner_stopped"),
         (Self::Started, "started"),
@@ -128,6 +133,11 @@ impl EventType {
         (Self::DatabaseDegraded, "database_degraded"),
         (Self::DatabaseRecovered, "database_recovered"),
         (Self::Reconciled, "reconciled"),
+        (Self::WorkUnitCreated, "work_unit_created"),
+        (Self::WorkUnitChanged, "work_unit_changed"),
+        (Self::WorkUnitNeedsAttention, "work_unit_needs_attention"),
+        (Self::WorkUnitDone, "work_unit_done"),
+        (Self::WorkUnitDeleted, "work_unit_deleted"),
     ];
 
     #[must_use]

@@ -9,6 +9,7 @@ use tokio::sync::watch;
 
 use crate::domain::event::{Event, EventFilter};
 use crate::domain::instance::InstanceName;
+use crate::domain::work::{Chunk, StatusChange};
 use crate::store::{HealthHistory, Reader, StoreError, StoredEvent};
 
 /// Events kept in memory.
@@ -130,6 +131,12 @@ impl EventFeed {
     /// Returns what the database remembers of an instance's health.
     pub(super) async fn health_history(&self, name: InstanceName, limit: u32) -> HealthHistory {
         self.ask(move |reader| reader.health_history(&name, limit))
+            .await
+    }
+
+    /// Returns the newest lines of a work unit's status log, oldest first.
+    pub(super) async fn status_log(&self, chunk: Chunk, limit: u32) -> Vec<StatusChange> {
+        self.ask(move |reader| reader.status_log(&chunk, limit))
             .await
     }
 

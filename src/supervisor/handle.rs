@@ -10,10 +10,12 @@ use super::feed::{EventFeed, EventPage};
 use super::measure::Audience;
 use super::plan::{Plan, Step};
 use super::record::DatabaseState;
+use super::work::{Origin, WorkError};
 use crate::domain::event::EventFilter;
 use crate::domain::fleet::FleetSnapshot;
 use crate::domain::instance::InstanceName;
 use crate::domain::run::{RunId, StopMode};
+use crate::domain::work::{Chunk, Order, StatusChange, WorkSnapshot, WorkUnit};
 use crate::store::HealthHistory;
 
 /// A way to the supervisor's actor; cheap to clone.
@@ -24,6 +26,7 @@ pub struct Handle {
     pub(super) events: EventFeed,
     pub(super) audience: Audience,
     pub(super) database: DatabaseState,
+    pub(super) work: watch::Receiver<Arc<WorkSnapshot>>,
 }
 
 /// A command that was carried out, or was already true.
@@ -31,6 +34,15 @@ pub struct Handle {
 pub struct Answer {
     pub run: Option<RunId>,
     /// The first generation that shows the effect.
+    pub generation: u64,
+}
+
+/// An order for a work unit that was carried out, or was already true.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WorkAnswer {
+    /// The unit that was named; of a deleted one, what it was.
+    pub unit: WorkUnit,
+    /// The first generation of the work units that shows the effect.
     pub generation: u64,
 }
 
@@ -202,6 +214,46 @@ impl Handle {
         let mut history = self.events.health_history(name.clone(), limit).await;
         self.database.complete(&name, &mut history);
         history
+    }
+
+    /// Gives an order for a work unit and returns once it is decided and stored.
+    ///
+    /// # Errors
+    ///
+    /// Returns why nothing was changed.
+    pub async fn work(&self, order: Order, origin: Origin) -> Result<WorkAnswer, WorkError> {
+        let (reply, answer) = oneshot::channel();
+        let message = super::actor::Message::Work {
+            order,
+            origin,
+            reply,
+        };
+        self.inbox
+            .send(message)
+            .await
+            .map_err(|_| WorkError::ShuttingDown)?;
+        answer.await.map_err(|_| WorkError::ShuttingDown)?
+    }
+
+    /// Returns all work units as they are.
+    #[must_use]
+    pub fn work_units(&self) -> Arc<WorkSnapshot> {
+        Arc::clone(&self.work.borrow())
+    }
+
+    /// Returns all work units as soon as they are newer than `generation`, or after `wait`.
+    pub async fn work_units_after(&self, generation: u64, wait: Duration) -> Arc<WorkSnapshot> {
+        let mut work = self.work.clone();
+        let newer = work.wait_for(|picture| picture.generation > generation);
+        match tokio::time::timeout(wait, newer).await {
+            Ok(Ok(picture)) => Arc::clone(&picture),
+            Ok(Err(_)) | Err(_) => self.work_units(),
+        }
+    }
+
+    /// Returns the newest `limit` lines of a work unit's status log, oldest first.
+    pub async fn status_log(&self, chunk: Chunk, limit: u32) -> Vec<StatusChange> {
+        self.events.status_log(chunk, limit).await
     }
 
     async fn send(&self, message: super::actor::Message) -> Result<(), CommandError> {

@@ -26,6 +26,7 @@ mod reconcile;
 mod record;
 mod start;
 pub mod state;
+pub mod work;
 
 use std::collections::BTreeSet;
 

@@ -8,6 +8,7 @@ use tracing::warn;
 
 use super::clock::wall;
 use super::state::{Fleet, Liveness, Standing, Up};
+use super::work::WorkWrite;
 use crate::config::home::Home;
 use crate::config::settings;
 use crate::domain::autopsy::Autopsy;
@@ -16,6 +17,7 @@ use crate::domain::exit::{ExitStatus, RunExit};
 use crate::domain::instance::InstanceName;
 use crate::domain::lifecycle::{Desired, Health, Status};
 use crate::domain::run::RunId;
+use crate::domain::work::WorkUnit;
 use crate::process::live::LiveRun;
 use crate::process::os;
 use crate::store::{
@@ -42,6 +44,7 @@ pub(super) struct Remembered {
     /// Instances that had given up, with the reason.
     pub(super) failed: Vec<(InstanceName, String)>,
     pub(super) history: BTreeMap<InstanceName, History>,
+    pub(super) work_units: Vec<WorkUnit>,
     /// The database was damaged; what it says of wishes may be old.
     pub(super) doubtful: bool,
 }
@@ -149,6 +152,7 @@ impl Recorder {
         let opened = Store::open(&home.database(), Options::default())?;
         let stored = opened.stored;
         let mut remembered = remembered(&stored);
+        remembered.work_units = stored.work_units;
         let ended = stored
             .last_runs
             .iter()
@@ -238,6 +242,15 @@ impl Recorder {
             exit: exit.clone(),
             autopsy: Some(autopsy),
         }));
+    }
+
+    /// Takes along what a change of a work unit leaves.
+    pub(super) fn work(&mut self, write: WorkWrite) {
+        self.pending.push(match write {
+            WorkWrite::Unit(unit) => Write::WorkUnit(unit),
+            WorkWrite::Deleted(chunk) => Write::WorkUnitDeleted(chunk),
+            WorkWrite::Log(change) => Write::WorkLog(change),
+        });
     }
 
     /// Takes a probe's result along: a change, and what is summed up over five minutes.

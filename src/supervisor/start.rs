@@ -23,6 +23,7 @@ use super::measure::{self, Board};
 use super::reconcile;
 use super::record::{Recorder, Remembered};
 use super::state::{Config, Fleet};
+use super::work;
 use crate::config::home::Home;
 use crate::domain::autopsy::Traces;
 use crate::domain::event::{EventType, Level};
@@ -31,6 +32,7 @@ use crate::domain::fleet::FleetSnapshot;
 use crate::domain::instance::InstanceName;
 use crate::domain::lifecycle::Desired;
 use crate::domain::run::{RunId, StopMode};
+use crate::domain::work::WorkSnapshot;
 use crate::process::adopt::{self, Adoption};
 use crate::process::launch::ShimProgram;
 use crate::process::live::LiveRun;
@@ -81,7 +83,7 @@ pub async fn start(
         warn!(%error, "become a subreaper");
     }
     let open_files = raise_open_files();
-    let (recorder, remembered) = Recorder::open(home)?;
+    let (recorder, mut remembered) = Recorder::open(home)?;
     let (sender, inbox) = mpsc::channel(INBOX);
     let config_watch = match scope {
         Scope::Fleet => config_watch::start(home, sender.clone(), shutdown.clone(), tasks),
@@ -109,6 +111,9 @@ pub async fn start(
     let events = EventFeed::new(recorder.first_event_id(), home.database());
     let board = Board::new();
     let (picture, snapshot) = watch::channel(Arc::new(FleetSnapshot::default()));
+    let stored_work = std::mem::take(&mut remembered.work_units);
+    let (work_board, work_writes, work_told) = work::Board::load(stored_work, wall());
+    let (work_picture, work_snapshot) = watch::channel(Arc::new(WorkSnapshot::default()));
     recorder.prune(loaded.settings.retention);
     let database = recorder.state();
 
@@ -144,6 +149,7 @@ pub async fn start(
         watcher,
         clock: Clock::new(),
         board: board.clone(),
+        work: (work_board, work_picture),
         settings: loaded.settings,
         signature: loaded.signature,
         config_watch,
@@ -162,6 +168,7 @@ pub async fn start(
     inputs.push(Input::Autostart {
         names: actor.first_starts(&remembered),
     });
+    actor.note_work(work_writes, work_told);
     actor.begin(inputs).await;
     let audience = board.audience.clone();
     let delivery = measure::deliver(board, sender.clone());
@@ -174,6 +181,7 @@ pub async fn start(
         snapshot,
         events,
         database,
+        work: work_snapshot,
     })
 }
 

@@ -7,8 +7,11 @@ use super::super::decision::{Command, Input};
 use super::super::handle::{Answer, CommandError};
 use super::super::plan::Plan;
 use super::super::state::Up;
+use super::super::work::Origin;
 use super::look_over::LookedOver;
+use super::work::WorkReply;
 use crate::domain::instance::InstanceName;
+use crate::domain::work::Order;
 use crate::process::live::LiveRun;
 
 /// Everything that reaches the loop.
@@ -45,6 +48,12 @@ pub enum Message {
     ConfigsRead {
         loaded: Loaded,
         then: Vec<Waiting>,
+    },
+    /// Something is asked of the work units.
+    Work {
+        order: Order,
+        origin: Origin,
+        reply: WorkReply,
     },
     Input(Input),
     Launched {

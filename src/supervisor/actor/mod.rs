@@ -6,7 +6,7 @@
 //! configurations run on blocking threads and answer with a message.
 //!
 //! `message` is what comes in, `effects` what goes out, `reading` and `runs` are the two
-//! things that come back later.
+//! things that come back later; `work` is the same for work units.
 
 mod effects;
 mod look_over;
@@ -15,6 +15,7 @@ mod planning;
 mod reading;
 mod refresh;
 mod runs;
+mod work;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -37,6 +38,7 @@ use super::launch::Launcher;
 use super::measure::Board;
 use super::record::Recorder;
 use super::state::{Fleet, Phase};
+use super::work as work_board;
 use super::{Scope, policy};
 use crate::config::settings::Settings;
 use crate::domain::event::EventType;
@@ -44,11 +46,14 @@ use crate::domain::fleet::FleetSnapshot;
 use crate::domain::instance::InstanceName;
 use crate::domain::lifecycle::{Failure, Health};
 use crate::domain::run::RunId;
+use crate::domain::work::WorkSnapshot;
 use crate::process::watch::PidWatcher;
 use look_over::Looking;
 pub use message::{Looks, Message, Waiting};
 use refresh::Probe;
 use runs::Watching;
+use work::Work;
+pub use work::WorkReply;
 
 /// A launch that is under way is waited for this long when the owner ends.
 const LAUNCH_END: Duration = Duration::from_secs(3);
@@ -68,6 +73,7 @@ pub(super) struct Actor {
     pub(super) watcher: PidWatcher,
     pub(super) clock: Clock,
     pub(super) board: Board,
+    work: Work,
     /// The last good ones.
     settings: Settings,
     /// Of the configuration files as they were last read.
@@ -105,6 +111,7 @@ pub(super) struct Parts {
     pub(super) watcher: PidWatcher,
     pub(super) clock: Clock,
     pub(super) board: Board,
+    pub(super) work: (work_board::Board, watch::Sender<Arc<WorkSnapshot>>),
     pub(super) settings: Settings,
     pub(super) signature: u64,
     pub(super) config_watch: Option<ConfigWatch>,
@@ -124,6 +131,7 @@ impl Actor {
             watcher: parts.watcher,
             clock: parts.clock,
             board: parts.board,
+            work: Work::new(parts.work.0, parts.work.1),
             settings: parts.settings,
             signature: parts.signature,
             config_watch: parts.config_watch,
@@ -180,6 +188,7 @@ impl Actor {
         }
         self.carry_out(effects).await;
         let generation = self.publish();
+        self.publish_work();
         for (reply, answer) in replies {
             let answer = answer.map(|run| Answer { run, generation });
             reply.send(answer).ok(); // the client may have hung up
@@ -217,6 +226,11 @@ impl Actor {
             Message::LookOver => self.look_over(None, effects),
             Message::LookedOver(looked) => self.looked_over(*looked, effects),
             Message::Settle { reply } => settled.push(reply),
+            Message::Work {
+                order,
+                origin,
+                reply,
+            } => self.work_order(order, origin, reply),
             Message::ConfigsRead { loaded, then } => {
                 self.configs_read(loaded, then, effects, replies);
             }
@@ -292,6 +306,7 @@ impl Actor {
         }
         self.carry_out(effects).await;
         self.publish();
+        self.publish_work();
     }
 
     /// Returns an instance that gave up under an earlier owner to that state.

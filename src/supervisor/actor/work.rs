@@ -1,0 +1,86 @@
+//! Orders for work units: decided by the board, stored with the turn's commit, answered after it.
+
+use std::sync::Arc;
+
+use tokio::sync::{oneshot, watch};
+
+use super::super::clock::wall;
+use super::super::handle::WorkAnswer;
+use super::super::work::{Board, Decided, Origin, Told, WorkError, WorkWrite};
+use super::Actor;
+use crate::domain::work::{Order, WorkSnapshot, WorkUnit};
+
+/// The actor's part in work units.
+pub(super) struct Work {
+    pub(super) board: Board,
+    picture: watch::Sender<Arc<WorkSnapshot>>,
+    /// Answers that go out after the commit.
+    replies: Vec<(WorkReply, Result<WorkUnit, WorkError>)>,
+}
+
+/// Where the answer to an order goes.
+pub type WorkReply = oneshot::Sender<Result<WorkAnswer, WorkError>>;
+
+impl Work {
+    pub(super) fn new(board: Board, picture: watch::Sender<Arc<WorkSnapshot>>) -> Self {
+        Self {
+            board,
+            picture,
+            replies: Vec::new(),
+        }
+    }
+}
+
+impl Actor {
+    /// Decides what a client asks for; it is answered once the turn is stored.
+    pub(super) fn work_order(&mut self, order: Order, origin: Origin, reply: WorkReply) {
+        let answer = self.decide_work(order, origin);
+        self.work.replies.push((reply, answer));
+    }
+
+    /// Decides an order and takes along what must be stored and told.
+    pub(super) fn decide_work(
+        &mut self,
+        order: Order,
+        origin: Origin,
+    ) -> Result<WorkUnit, WorkError> {
+        let settings = self.settings.work;
+        let Decided {
+            unit,
+            writes,
+            told,
+            stop: _,
+        } = self.work.board.handle(order, origin, settings, wall())?;
+        self.note_work(writes, told);
+        Ok(unit)
+    }
+
+    /// Takes along what must be stored and told of work units.
+    pub(in crate::supervisor) fn note_work(&mut self, writes: Vec<WorkWrite>, told: Vec<Told>) {
+        for write in writes {
+            self.recorder.work(write);
+        }
+        for told in told {
+            self.announce(None, told.level, told.kind, told.message);
+        }
+    }
+
+    /// Shows the units as they are stored now, and answers those who asked.
+    pub(super) fn publish_work(&mut self) {
+        let generation = self.work.picture.borrow().generation;
+        let mut next = self.work.board.snapshot(generation);
+        let mut shown = generation;
+        if next != **self.work.picture.borrow() {
+            shown += 1;
+            next.generation = shown;
+            self.work.picture.send_replace(Arc::new(next));
+        }
+        for (reply, answer) in self.work.replies.drain(..) {
+            let answer = answer.map(|unit| WorkAnswer {
+                unit,
+                generation: shown,
+            });
+            reply.send(answer).ok(); // the client may have hung up
+        }
+    }
+}
