@@ -1,6 +1,7 @@
 //! The integration tests, one binary so that linking happens once.
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
+mod api;
 mod autopsy;
 mod cli;
 mod config;

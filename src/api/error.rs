@@ -8,20 +8,37 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "snake_case")]
 pub enum ErrorCode {
     Invalid,
+    /// No token, or not the right one.
+    Unauthorized,
+    /// Whoever asks may not, whatever they show.
+    Forbidden,
     NotFound,
+    MethodNotAllowed,
+    /// The request was not there in time.
+    TooSlow,
+    TooLarge,
+    UnsupportedMediaType,
     AlreadyRunning,
     PortInUse,
     ExecutableNotFound,
     NotReady,
     NotRunning,
+    /// Also what a code of a later version is taken for.
+    #[serde(other)]
     OwnerError,
 }
 
 impl ErrorCode {
     /// Code, HTTP status, exit code.
-    const TABLE: [(Self, u16, u8); 8] = [
+    const TABLE: [(Self, u16, u8); 14] = [
         (Self::Invalid, 400, 1),
+        (Self::Unauthorized, 401, 10),
+        (Self::Forbidden, 403, 1),
         (Self::NotFound, 404, 2),
+        (Self::MethodNotAllowed, 405, 1),
+        (Self::TooSlow, 408, 1),
+        (Self::TooLarge, 413, 1),
+        (Self::UnsupportedMediaType, 415, 1),
         (Self::AlreadyRunning, 409, 3),
         (Self::PortInUse, 409, 4),
         (Self::ExecutableNotFound, 422, 5),
@@ -86,7 +103,13 @@ mod tests {
     fn every_code_stands_in_the_table_at_its_documented_exit_code() {
         let documented = [
             (ErrorCode::Invalid, 1),
+            (ErrorCode::Unauthorized, 10),
+            (ErrorCode::Forbidden, 1),
             (ErrorCode::NotFound, 2),
+            (ErrorCode::MethodNotAllowed, 1),
+            (ErrorCode::TooSlow, 1),
+            (ErrorCode::TooLarge, 1),
+            (ErrorCode::UnsupportedMediaType, 1),
             (ErrorCode::AlreadyRunning, 3),
             (ErrorCode::PortInUse, 4),
             (ErrorCode::ExecutableNotFound, 5),
@@ -98,5 +121,14 @@ mod tests {
             assert_eq!(code.exit_code(), exit);
             assert_eq!(code.row().0, code);
         }
+    }
+
+    #[test]
+    fn a_code_of_a_later_version_is_still_an_error_with_its_message() {
+        let text = r#"{"code": "too_clever", "message": "no"}"#;
+        let body: ErrorBody = serde_json::from_str(text).expect("a body");
+        assert_eq!(body, ErrorBody::new(ErrorCode::OwnerError, "no"));
+        let text = serde_json::to_string(&body).expect("a body");
+        assert_eq!(text, r#"{"code":"owner_error","message":"no"}"#);
     }
 }

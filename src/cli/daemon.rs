@@ -16,7 +16,7 @@ use super::session;
 use super::table::duration;
 use crate::api::client::Client;
 use crate::api::socket;
-use crate::api::wire::{OwnerStatus, Role};
+use crate::api::wire::{OwnerStatus, Role, TcpBody};
 use crate::config::home::Home;
 use crate::daemon::foreground::{self, Autostart, DaemonError};
 use crate::daemon::logfile::LogFile;
@@ -307,7 +307,25 @@ async fn status(home: &Home, json: bool, output: &Output) -> Result<Exit, CliErr
         status.home,
         status.database,
     ))?;
+    if let Some(tcp) = &status.tcp {
+        tell_address(tcp, output)?;
+    }
     Ok(Exit::Success)
+}
+
+/// Says where the API answers beside the socket, or why it does not although it should.
+fn tell_address(tcp: &TcpBody, output: &Output) -> Result<(), CliError> {
+    if let Some(problem) = &tcp.problem {
+        output.warning(&format!("the API answers on the socket only: {problem}"));
+    }
+    if let Some(url) = &tcp.url {
+        let token = match &tcp.token_file {
+            Some(file) => format!("the token in {file}"),
+            None => "no token: everybody on this machine".to_owned(),
+        };
+        output.line(&format!("API at {url}, for {token}"))?;
+    }
+    Ok(())
 }
 
 async fn autostart(home: &Home, output: &Output) -> Result<Exit, CliError> {

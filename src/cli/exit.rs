@@ -75,7 +75,13 @@ impl Exit {
 impl From<ErrorCode> for Exit {
     fn from(code: ErrorCode) -> Self {
         match code {
-            ErrorCode::Invalid => Self::General,
+            ErrorCode::Invalid
+            | ErrorCode::Forbidden
+            | ErrorCode::MethodNotAllowed
+            | ErrorCode::TooSlow
+            | ErrorCode::TooLarge
+            | ErrorCode::UnsupportedMediaType => Self::General,
+            ErrorCode::Unauthorized => Self::Daemon,
             ErrorCode::NotFound => Self::NotFound,
             ErrorCode::AlreadyRunning => Self::AlreadyRunning,
             ErrorCode::PortInUse => Self::PortInUse,

@@ -170,8 +170,9 @@ pub const SETTINGS: &[Field] = &[
     field("defaults", Kind::Free, Change::Note, "Instance fields that every instance has unless its file says otherwise"),
     field("supervisor.max_loading", integer(1, 1000), Change::Dynamic, "Models loaded at once"),
     field("supervisor.stop_grace", seconds(0.0, 3600.0), Change::Dynamic, "Time between SIGTERM and SIGKILL"),
-    field("api.listen", Kind::Address, Change::Static, "Address of the API beside the socket"),
-    field("api.token_file", Kind::Path, Change::Static, "File with the token that address wants"),
+    field("api.listen", Kind::Address, Change::Static, "Where the API listens beside the socket; a port alone means 127.0.0.1"),
+    field("api.token_file", Kind::Path, Change::Static, "File with the token it wants, made when it is not there; state/api-token when absent"),
+    field("api.require_token", Kind::Flag, Change::Static, "false lets everybody on this machine in; for loopback addresses only"),
     field("retention.events_days", integer(1, 36_500), Change::Dynamic, "Days events are kept"),
     field("retention.events_rows", integer(1000, 100_000_000), Change::Dynamic, "Events that are kept"),
     field("memory.refuse", Kind::Flag, Change::Dynamic, "Refuse a start that will not fit into memory"),
@@ -219,7 +220,10 @@ impl Kind {
             Self::Port => "a port from 1 to 65535, or \"auto\"".to_owned(),
             Self::Layers => "a whole number from 0, \"all\" or \"auto\"".to_owned(),
             Self::Statuses => "an HTTP status from 100 to 599, or a list of them".to_owned(),
-            Self::Address => "an IP address and port, such as \"127.0.0.1:9090\"".to_owned(),
+            Self::Address => {
+                "an IP address and port, such as \"127.0.0.1:9090\", or a port from 1 to 65535"
+                    .to_owned()
+            }
             Self::Free => "anything".to_owned(),
         }
     }

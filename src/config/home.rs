@@ -206,6 +206,12 @@ impl Home {
         self.state_dir().join("llama-orch.sock")
     }
 
+    /// The token of the API beside the socket, unless the settings name another file.
+    #[must_use]
+    pub fn token_file(&self) -> PathBuf {
+        self.state_dir().join("api-token")
+    }
+
     #[must_use]
     pub fn bins_dir(&self) -> PathBuf {
         self.root.join("bins")

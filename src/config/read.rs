@@ -1,7 +1,7 @@
 //! Reads one value as what its field may hold.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use jiff::fmt::friendly::SpanParser;
@@ -103,9 +103,7 @@ impl Reader<'_> {
             Kind::Port => self.port(node).map(Item::Port),
             Kind::Layers => self.layers(node).map(Item::Layers),
             Kind::Statuses => return self.statuses(node).map(Item::Statuses),
-            Kind::Address => text(node)
-                .and_then(|address| address.parse().ok())
-                .map(Item::Address),
+            Kind::Address => self.address(node).map(Item::Address),
             Kind::Free => Some(Item::Carried(super::dynamic::compact(node))),
         };
         if read.is_none() {
@@ -185,6 +183,15 @@ impl Reader<'_> {
         }
         let port = u16::try_from(self.integer(node)?).ok()?;
         (port > 0).then_some(Port::Fixed(port))
+    }
+
+    /// An address of this machine when only the port is said.
+    fn address(&self, node: &Node) -> Option<SocketAddr> {
+        if let Value::Text(text) = &node.value {
+            return text.parse().ok();
+        }
+        let port = u16::try_from(self.integer(node)?).ok()?;
+        (port > 0).then_some((Ipv4Addr::LOCALHOST, port).into())
     }
 
     fn layers(&self, node: &Node) -> Option<Layers> {

@@ -62,7 +62,8 @@ fn describe(field: &Field) -> Value {
 fn shape(kind: Kind) -> Value {
     const NAME: &str = "^[a-z0-9]([a-z0-9_-]*[a-z0-9])?$";
     match kind {
-        Kind::Text | Kind::Path | Kind::Host | Kind::Address => json!({ "type": "string" }),
+        Kind::Text | Kind::Path | Kind::Host => json!({ "type": "string" }),
+        Kind::Address => json!({ "type": ["string", "integer"] }),
         Kind::Name => json!({ "type": "string", "pattern": NAME, "maxLength": 64 }),
         Kind::Uid => json!({ "type": "string", "format": "uuid" }),
         Kind::Number8 => json!({ "type": "string", "pattern": "^[0-9]{8}$" }),

@@ -37,11 +37,21 @@ pub struct SupervisorSettings {
     pub stop_grace: Option<Duration>,
 }
 
-/// The API beside the socket; absent unless an address is given.
+/// The API beside the socket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ApiSettings {
+    /// Nothing listens unless an address is given.
     pub listen: Option<SocketAddr>,
-    pub token_file: Option<PathBuf>,
+    pub access: Access,
+}
+
+/// What a caller of that API has to bring.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// The token in this file, which is made when it is not there.
+    Token { file: PathBuf },
+    /// Nothing; only on addresses that no other machine reaches.
+    Anybody,
 }
 
 /// Whether the owner runs the commands of work units, and whose.
@@ -76,7 +86,7 @@ impl Default for Settings {
             },
             api: ApiSettings {
                 listen: None,
-                token_file: None,
+                access: Access::Anybody,
             },
             retention: Retention {
                 events_days: 7,
@@ -122,9 +132,9 @@ impl Settings {
             }
         };
         let sources = [source];
-        let checked = check(SETTINGS, "", &root, &sources);
+        let mut checked = check(SETTINGS, "", &root, &sources);
+        let api = api(home, &mut checked);
         let built_in = Self::default();
-        let text_of = |path: &str| checked.text(path);
         let mut settings = Self {
             supervisor: SupervisorSettings {
                 max_loading: checked
@@ -132,10 +142,7 @@ impl Settings {
                     .unwrap_or(built_in.supervisor.max_loading),
                 stop_grace: checked.duration("supervisor.stop_grace"),
             },
-            api: ApiSettings {
-                listen: checked.address("api.listen"),
-                token_file: text_of("api.token_file").map(|path| absolute(home.root(), &path)),
-            },
+            api,
             retention: Retention {
                 events_days: checked
                     .count("retention.events_days")
@@ -188,6 +195,31 @@ impl Settings {
     pub(super) fn defaults(&self) -> Option<&Defaults> {
         self.defaults.as_ref()
     }
+}
+
+/// Reads `[api]`; an address that anybody could reach without a token is refused.
+fn api(home: &Home, checked: &mut Checked<'_>) -> ApiSettings {
+    let mut listen = checked.address("api.listen");
+    let access = match checked.flag("api.require_token") {
+        Some(false) => Access::Anybody,
+        Some(true) | None => Access::Token {
+            file: checked
+                .text("api.token_file")
+                .map_or_else(|| home.token_file(), |path| absolute(home.root(), &path)),
+        },
+    };
+    if let (Some(address), Access::Anybody) = (listen, &access)
+        && !address.ip().is_loopback()
+    {
+        let message = format!(
+            "api.require_token = false lets everybody in who reaches {address}; without a token \
+             only a loopback address is allowed"
+        );
+        let help = "remove the line, or listen on \"127.0.0.1:PORT\"";
+        checked.complain(Severity::Error, "api.require_token", message, help);
+        listen = None;
+    }
+    ApiSettings { listen, access }
 }
 
 fn refuse_identity(checked: &mut Checked<'_>) {

@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::Router;
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use axum::routing::get;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
-use super::http::{Answered, Failure, Owner, known_name};
+use super::http::asked::{Named, Question};
+use super::http::{Answered, Failure, Owner};
 use crate::api::LONG_POLL_LIMIT_MS;
 use crate::api::error::{ErrorBody, ErrorCode};
 use crate::api::wire::logs::{LogCountBody, LogPageBody, LogQuery, LogSearchBody, LogSizeBody};
@@ -46,15 +46,11 @@ pub(super) fn routes() -> Router<Owner> {
         .route("/instances/{name}/logs/size", get(size))
 }
 
-type Asked = Result<Query<LogQuery>, QueryRejection>;
-
 async fn page(
     State(owner): State<Owner>,
-    Path(name): Path<String>,
-    query: Asked,
+    Named(name): Named,
+    Question(body): Question<LogQuery>,
 ) -> Answered<Json<LogPageBody>> {
-    let Query(body) = query?;
-    let name = known_name(&owner, &name)?;
     let mut query = body.to_page()?;
     let until = Instant::now() + waiting_time(&body);
     let mut begun: Option<(Cursor, bool, bool)> = None;
@@ -79,34 +75,30 @@ fn has_whole_line(page: &Page) -> bool {
 
 async fn search(
     State(owner): State<Owner>,
-    Path(name): Path<String>,
-    query: Asked,
+    Named(name): Named,
+    Question(body): Question<LogQuery>,
 ) -> Answered<Json<LogSearchBody>> {
-    let query = query?.to_search()?;
-    let name = known_name(&owner, &name)?;
+    let query = body.to_search()?;
     let answer = owner.logs.ask(&name, move |log| log.search(&query)).await?;
     Ok(Json(LogSearchBody::from(answer)))
 }
 
 async fn count(
     State(owner): State<Owner>,
-    Path(name): Path<String>,
-    query: Asked,
+    Named(name): Named,
+    Question(body): Question<LogQuery>,
 ) -> Answered<Json<LogCountBody>> {
-    let query = query?.to_count()?;
-    let name = known_name(&owner, &name)?;
+    let query = body.to_count()?;
     let answer = owner.logs.ask(&name, move |log| log.count(&query)).await?;
     Ok(Json(LogCountBody::from(answer)))
 }
 
 async fn size(
     State(owner): State<Owner>,
-    Path(name): Path<String>,
-    query: Asked,
+    Named(name): Named,
+    Question(body): Question<LogQuery>,
 ) -> Answered<Json<LogSizeBody>> {
-    let Query(body) = query?;
     let (streams, after) = body.to_size()?;
-    let name = known_name(&owner, &name)?;
     if let Some(after) = after {
         let until = Instant::now() + waiting_time(&body);
         wait_for_growth(&owner.logs, &name, streams, after, until).await?;

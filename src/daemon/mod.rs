@@ -9,3 +9,5 @@ pub mod logfile;
 pub mod owner;
 pub mod serve;
 pub mod service;
+pub mod tcp;
+pub mod token;

@@ -13,16 +13,19 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
 use tower::util::BoxCloneSyncService;
+use tracing::warn;
 
 use super::http::peer::Peer;
 use super::http::{self, Owner};
 use super::http_logs::LogBook;
 use super::lock::{Attempt, LockError, OwnerLock};
-use super::serve;
+use super::serve::{self, Door, Limits};
+use super::tcp;
 use crate::api::client::Client;
 use crate::api::socket;
 use crate::api::wire::Role;
 use crate::config::home::Home;
+use crate::config::settings::Settings;
 use crate::supervisor::handle::Handle;
 use crate::supervisor::{self, Scope, StartError};
 
@@ -83,7 +86,7 @@ impl OwnedHome {
             Role::Command => "command",
         };
         if let Err(error) = lock.label(&format!("{} {label}", std::process::id())) {
-            tracing::warn!(%error, "label the lock");
+            warn!(%error, "label the lock");
         }
         let shutdown = CancellationToken::new();
         let serving = CancellationToken::new();
@@ -94,6 +97,17 @@ impl OwnedHome {
             path: path.display().to_string(),
             source,
         })?;
+        // A command owns the home for a moment; nobody could rely on an address of that kind.
+        let settings = match role {
+            Role::Daemon | Role::Dashboard => Settings::load(home).api,
+            Role::Command => Settings::default().api,
+        };
+        let opened = tcp::open(&settings).await;
+        let described = tcp::describe(&settings, &opened);
+        let open = opened.unwrap_or_else(|error| {
+            warn!(%error, "the API does not listen beside the socket");
+            None
+        });
         let yielded = CancellationToken::new();
         let stopped = CancellationToken::new();
         let router = http::router(Owner {
@@ -103,10 +117,23 @@ impl OwnedHome {
             started_at: supervisor::wall_clock(),
             started: Instant::now(),
             logs: LogBook::new(home.clone()),
+            tcp: described,
             yielded: yielded.clone(),
             stopped: stopped.clone(),
         });
-        tasks.spawn(serve::serve(listener, router.clone(), serving.clone()));
+        let socket = Door::Socket(listener);
+        let limits = Limits::SOCKET;
+        tasks.spawn(serve::serve(
+            socket,
+            router.clone(),
+            limits,
+            serving.clone(),
+        ));
+        if let Some(open) = open {
+            let router = http::over_tcp(router.clone(), open.admission);
+            let door = Door::Tcp(open.listener);
+            tasks.spawn(serve::serve(door, router, Limits::TCP, serving.clone()));
+        }
         let service = router.map_request(|request: Request<Full<Bytes>>| {
             Peer::InProcess.mark(request.map(Body::new))
         });

@@ -39,6 +39,20 @@ pub struct OwnerStatus {
     pub generation: u64,
     /// `ok`, or why the database cannot be used as it should be.
     pub database: String,
+    /// The API beside the socket, where the settings ask for it.
+    #[serde(default)]
+    pub tcp: Option<TcpBody>,
+}
+
+/// The API beside the socket.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TcpBody {
+    /// Where it answers; null when it does not.
+    pub url: Option<String>,
+    /// Where the token stands that it wants; null when it wants none.
+    pub token_file: Option<String>,
+    /// Why it does not answer.
+    pub problem: Option<String>,
 }
 
 /// What kind of process owns the home.

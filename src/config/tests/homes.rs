@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::config::finding::{Finding, Severity};
 use crate::config::home::{Home, HomeOrigin};
 use crate::config::load::{ConfigSet, load};
+use crate::config::settings::Access;
 use crate::domain::instance::{Binary, Port};
 
 struct TestHome {
@@ -188,8 +189,10 @@ fn settings_and_defaults_apply_to_every_instance() {
         Some(9090)
     );
     assert_eq!(
-        set.settings.api.token_file,
-        Some(set_root(&home).join("state/token"))
+        set.settings.api.access,
+        Access::Token {
+            file: set_root(&home).join("state/token")
+        }
     );
     let work = set.settings.work;
     assert_eq!((work.max_parallel, work.remote_commands), (2, true));
@@ -305,4 +308,55 @@ fn the_shipped_instances_are_without_findings_and_start_by_themselves() {
             && one.spec.binary == Binary::Simulated
             && one.spec.server.port == Port::Auto
     }));
+}
+
+#[test]
+fn the_api_listens_where_it_is_told_and_beyond_this_machine_only_with_a_token() {
+    let rows = [
+        ("", None, true, ""),
+        ("listen = 9090", Some("127.0.0.1:9090"), true, ""),
+        ("listen = \"0.0.0.0:9090\"", Some("0.0.0.0:9090"), true, ""),
+        (
+            "listen = \"[::1]:9090\"\nrequire_token = false",
+            Some("[::1]:9090"),
+            false,
+            "",
+        ),
+        (
+            "listen = \"0.0.0.0:9090\"\nrequire_token = false",
+            None,
+            false,
+            ":3:17: api.require_token = false lets everybody in who reaches 0.0.0.0:9090; without a \
+             token only a loopback address is allowed",
+        ),
+        (
+            "listen = \"localhost:9090\"",
+            None,
+            true,
+            "must be an IP address and port, such as \"127.0.0.1:9090\", or a port from 1 to 65535",
+        ),
+        ("listen = 0", None, true, "a port from 1 to 65535"),
+        (
+            "listen = 9090\nrequire_token = 0",
+            Some("127.0.0.1:9090"),
+            true,
+            "true or false",
+        ),
+    ];
+    for (text, address, token, told) in rows {
+        let home = TestHome::new(&[("orchestrator.toml", &format!("[api]\n{text}"))]);
+        let settings = home.load().settings;
+        let listen = settings.api.listen.map(|address| address.to_string());
+        assert_eq!(listen.as_deref(), address, "{text}");
+        let wants = match settings.api.access {
+            Access::Token { file } => file == set_root(&home).join("state/api-token"),
+            Access::Anybody => false,
+        };
+        assert_eq!(wants, token, "{text}");
+        let findings: Vec<_> = settings.findings.iter().map(ToString::to_string).collect();
+        match told {
+            "" => assert!(findings.is_empty(), "{findings:?}"),
+            _ => assert!(findings[0].contains(told), "{findings:?}"),
+        }
+    }
 }

@@ -2,10 +2,11 @@
 
 use axum::Json;
 use axum::Router;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::routing::get;
 
-use super::{Answered, Failure, Owner, known_name};
+use super::asked::Named;
+use super::{Answered, Failure, Owner};
 use crate::api::error::{ErrorBody, ErrorCode};
 use crate::api::wire::{BuildDevicesBody, CheckupBody, DevicesBody, FitBody, HostBody};
 use crate::config::home::{Home, HomeOrigin};
@@ -24,8 +25,7 @@ pub(super) fn routes() -> Router<Owner> {
         .route("/doctor", get(examine))
 }
 
-async fn fit_of(State(owner): State<Owner>, Path(name): Path<String>) -> Answered<Json<FitBody>> {
-    let name = known_name(&owner, &name)?;
+async fn fit_of(State(owner): State<Owner>, Named(name): Named) -> Answered<Json<FitBody>> {
     let runs = owner
         .handle
         .snapshot()

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use axum::Json;
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Query, State};
+use axum::extract::State;
 
+use super::asked::Question;
 use super::{Answered, Failure, Owner};
 use crate::api::LONG_POLL_LIMIT_MS;
 use crate::api::error::{ErrorBody, ErrorCode};
@@ -18,9 +18,8 @@ const EVENTS_LIMIT: u32 = 10_000;
 /// `GET /events`
 pub(super) async fn events(
     State(owner): State<Owner>,
-    query: Result<Query<EventsQuery>, QueryRejection>,
+    Question(query): Question<EventsQuery>,
 ) -> Answered<Json<EventsBody>> {
-    let Query(query) = query?;
     let mut filter = query
         .filter()
         .map_err(|error| Failure(ErrorBody::new(ErrorCode::Invalid, error.to_string())))?;

@@ -1,7 +1,11 @@
 //! The owner's routes: each handler only parses, asks the supervisor and converts.
 
+pub mod admission;
+pub(super) mod asked;
 mod diagnosis;
 mod events;
+pub(super) mod failure;
+mod limits;
 pub mod peer;
 mod plan;
 mod refresh;
@@ -10,26 +14,28 @@ use std::time::{Duration, Instant};
 
 use axum::Json;
 use axum::Router;
-use axum::extract::rejection::{JsonRejection, QueryRejection};
-use axum::extract::{Path, Query, Request, State};
+use axum::extract::{Path, Request, State};
 use axum::http::{HeaderValue, StatusCode};
 use axum::middleware::{self, Next};
-use axum::response::{IntoResponse, Response};
+use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use serde::Deserialize;
 use tokio_util::sync::CancellationToken;
 
+use self::admission::Admission;
+use self::asked::{Given, Named, Question};
+pub(in crate::daemon) use self::failure::{Answered, Failure};
 use super::http_logs::{self, LogBook};
 use crate::api::error::{ErrorBody, ErrorCode};
 use crate::api::wire::{
-    CommandAnswer, FleetBody, InstanceBody, OwnerStatus, Role, StopRequest, rfc3339,
+    CommandAnswer, FleetBody, InstanceBody, OwnerStatus, Role, StopRequest, TcpBody, rfc3339,
 };
 use crate::api::{LONG_POLL_LIMIT_MS, VERSION, VERSION_HEADER};
 use crate::domain::instance::InstanceName;
 use crate::domain::lifecycle::Status;
 use crate::domain::run::StopMode;
-use crate::supervisor::decision::{Action, Command, Denied};
-use crate::supervisor::handle::{Answer, CommandError, Handle};
+use crate::supervisor::decision::{Action, Command};
+use crate::supervisor::handle::{Answer, Handle};
 pub use diagnosis::build_body;
 
 pub(crate) use self::events::event_body;
@@ -46,16 +52,13 @@ pub struct Owner {
     pub started_at: f64,
     pub started: Instant,
     pub logs: LogBook,
+    /// What became of the address beside the socket.
+    pub tcp: Option<TcpBody>,
     /// Cancelled when this process should give the home to another.
     pub yielded: CancellationToken,
     /// Cancelled when this process should end.
     pub stopped: CancellationToken,
 }
-
-/// A failure on its way out as JSON.
-pub struct Failure(pub(super) ErrorBody);
-
-pub(super) type Answered<T> = Result<T, Failure>;
 
 /// Builds the router over a running supervisor.
 pub fn router(owner: Owner) -> Router {
@@ -76,10 +79,17 @@ pub fn router(owner: Owner) -> Router {
         .route("/owner/autostart", post(autostart))
         .merge(http_logs::routes())
         .merge(diagnosis::routes())
-        .fallback(no_such_route)
+        .fallback(failure::no_such_route)
+        .method_not_allowed_fallback(failure::no_such_method)
+        .layer(middleware::from_fn(limits::take_in))
         .layer(middleware::from_fn(versioned))
         .layer(middleware::from_fn(peer::known))
         .with_state(owner)
+}
+
+/// The same routes for those who come over TCP and are let in.
+pub fn over_tcp(router: Router, admission: Admission) -> Router {
+    router.layer(middleware::from_fn_with_state(admission, admission::admit))
 }
 
 async fn versioned(request: Request, next: Next) -> Response {
@@ -119,6 +129,7 @@ async fn status(State(owner): State<Owner>) -> Json<OwnerStatus> {
         running,
         generation: picture.generation,
         database: owner.handle.database(),
+        tcp: owner.tcp,
     })
 }
 
@@ -130,9 +141,8 @@ struct PictureQuery {
 
 async fn instances(
     State(owner): State<Owner>,
-    query: Result<Query<PictureQuery>, QueryRejection>,
+    Question(query): Question<PictureQuery>,
 ) -> Answered<Json<FleetBody>> {
-    let Query(query) = query?;
     let picture = match query.after {
         None => owner.handle.snapshot(),
         Some(after) => {
@@ -149,17 +159,10 @@ async fn instances(
     Ok(Json(FleetBody::from_snapshot(&picture, owner.now())))
 }
 
-async fn instance(
-    State(owner): State<Owner>,
-    Path(name): Path<String>,
-) -> Answered<Json<InstanceBody>> {
-    let name = parse_name(&name)?;
+async fn instance(State(owner): State<Owner>, Named(name): Named) -> Answered<Json<InstanceBody>> {
     let picture = owner.handle.snapshot();
-    let row = picture
-        .rows
-        .iter()
-        .find(|row| row.name == name)
-        .ok_or_else(|| unknown(&name))?;
+    let row = picture.rows.iter().find(|row| row.name == name);
+    let row = row.ok_or_else(|| Failure::new(ErrorCode::NotFound, format!("{name} is gone")))?;
     Ok(Json(InstanceBody::from_row(row, owner.now())))
 }
 
@@ -170,23 +173,27 @@ async fn start(State(owner): State<Owner>, Path(name): Path<String>) -> Answered
 async fn stop(
     State(owner): State<Owner>,
     Path(name): Path<String>,
-    body: Result<Json<StopRequest>, JsonRejection>,
+    Given(body): Given<StopRequest>,
 ) -> Answered<Response> {
-    let Json(body) = body?;
     command(&owner, &name, Action::Stop(StopMode::from(body.mode))).await
 }
 
 async fn restart(
     State(owner): State<Owner>,
     Path(name): Path<String>,
-    body: Result<Json<StopRequest>, JsonRejection>,
+    Given(body): Given<StopRequest>,
 ) -> Answered<Response> {
-    let Json(body) = body?;
     command(&owner, &name, Action::Restart(StopMode::from(body.mode))).await
 }
 
 async fn command(owner: &Owner, name: &str, action: Action) -> Answered<Response> {
-    let name = parse_name(name)?;
+    // The supervisor knows best: a start also finds an instance that was added a moment ago.
+    let name = InstanceName::parse(name).map_err(|_| {
+        Failure::new(
+            ErrorCode::NotFound,
+            format!("no instance is called {name:?}"),
+        )
+    })?;
     let answer = owner.handle.command(Command { name, action }).await?;
     Ok(accepted(&answer))
 }
@@ -195,7 +202,7 @@ async fn yield_home(State(owner): State<Owner>) -> Answered<Json<serde_json::Val
     match owner.role {
         Role::Daemon => {
             let message = format!("a daemon owns this home (pid {})", std::process::id());
-            Err(Failure(ErrorBody::new(ErrorCode::OwnerError, message)))
+            Err(Failure::new(ErrorCode::OwnerError, message))
         }
         Role::Dashboard | Role::Command => {
             owner.yielded.cancel();
@@ -214,11 +221,6 @@ async fn autostart(State(owner): State<Owner>) -> Answered<Response> {
     Ok(accepted(&answer))
 }
 
-async fn no_such_route(request: Request) -> Failure {
-    let message = format!("there is no {} {}", request.method(), request.uri().path());
-    Failure(ErrorBody::new(ErrorCode::NotFound, message))
-}
-
 fn accepted(answer: &Answer) -> Response {
     let body = CommandAnswer {
         run_id: answer.run.as_ref().map(ToString::to_string),
@@ -227,71 +229,9 @@ fn accepted(answer: &Answer) -> Response {
     (StatusCode::ACCEPTED, Json(body)).into_response()
 }
 
-fn parse_name(text: &str) -> Answered<InstanceName> {
-    InstanceName::parse(text)
-        .map_err(|error| Failure(ErrorBody::new(ErrorCode::NotFound, error.to_string())))
-}
-
-/// Reads the name of an instance that exists.
-pub(super) fn known_name(owner: &Owner, text: &str) -> Answered<InstanceName> {
-    let name = parse_name(text)?;
-    let picture = owner.handle.snapshot();
-    if picture.rows.iter().any(|row| row.name == name) {
-        Ok(name)
-    } else {
-        Err(unknown(&name))
-    }
-}
-
-fn unknown(name: &InstanceName) -> Failure {
-    Failure(ErrorBody::new(
-        ErrorCode::NotFound,
-        format!("no instance is called {name}"),
-    ))
-}
-
 impl Owner {
     /// Unix seconds, from the start and the monotonic clock.
     fn now(&self) -> f64 {
         self.started_at + self.started.elapsed().as_secs_f64()
-    }
-}
-
-impl IntoResponse for Failure {
-    fn into_response(self) -> Response {
-        let status = StatusCode::from_u16(self.0.code.http_status())
-            .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        (status, Json(self.0)).into_response()
-    }
-}
-
-impl From<QueryRejection> for Failure {
-    fn from(rejection: QueryRejection) -> Self {
-        Self(ErrorBody::new(ErrorCode::Invalid, rejection.body_text()))
-    }
-}
-
-impl From<ErrorBody> for Failure {
-    fn from(body: ErrorBody) -> Self {
-        Self(body)
-    }
-}
-
-impl From<JsonRejection> for Failure {
-    fn from(rejection: JsonRejection) -> Self {
-        Self(ErrorBody::new(ErrorCode::Invalid, rejection.body_text()))
-    }
-}
-
-impl From<CommandError> for Failure {
-    fn from(error: CommandError) -> Self {
-        let code = match &error {
-            CommandError::AlreadyRunning => ErrorCode::AlreadyRunning,
-            CommandError::NotRunning => ErrorCode::NotRunning,
-            CommandError::Denied(Denied::Unknown { .. }) => ErrorCode::NotFound,
-            CommandError::Denied(Denied::Broken { .. }) => ErrorCode::Invalid,
-            CommandError::ShuttingDown => ErrorCode::OwnerError,
-        };
-        Self(ErrorBody::new(code, error.to_string()))
     }
 }

@@ -7,7 +7,7 @@ use axum::http::request::Parts;
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 
-use super::Failure;
+use super::failure::Failure;
 use crate::api::error::{ErrorBody, ErrorCode};
 
 /// The process behind a request. A handler that may not do everything for everybody takes it as an

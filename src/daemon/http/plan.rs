@@ -1,11 +1,12 @@
 //! Plans: what differs from the files, and doing what removes the difference.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 
-use super::{Answered, Owner, known_name};
+use super::asked::Named;
+use super::{Answered, Owner};
 use crate::api::wire::{AppliedBody, ChangeBody, PlanBody, PlansBody};
 use crate::config::drift;
 use crate::supervisor::plan::{Change, Plan};
@@ -19,11 +20,7 @@ pub(super) async fn plan(State(owner): State<Owner>) -> Answered<Json<PlansBody>
 }
 
 /// `POST /instances/{name}/apply`
-pub(super) async fn apply(
-    State(owner): State<Owner>,
-    Path(name): Path<String>,
-) -> Answered<Response> {
-    let name = known_name(&owner, &name)?;
+pub(super) async fn apply(State(owner): State<Owner>, Named(name): Named) -> Answered<Response> {
     let (plan, generation) = owner.handle.apply(name).await?;
     let body = AppliedBody {
         plan: plan_body(&plan),

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use axum::Json;
-use axum::extract::rejection::{JsonRejection, QueryRejection};
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 
-use super::{Answered, Owner, known_name};
+use super::asked::{Given, Named, Question, known_name};
+use super::{Answered, Owner};
 use crate::api::LONG_POLL_LIMIT_MS;
 use crate::api::wire::{
     FleetBody, HealthChangeBody, HealthHistoryBody, HealthQuery, HealthRollupBody, RefreshRequest,
@@ -21,9 +21,8 @@ const HISTORY: u32 = 1000;
 /// `POST /refresh`: reads the configurations again, probes now, and answers with the picture after.
 pub(super) async fn refresh(
     State(owner): State<Owner>,
-    body: Result<Json<RefreshRequest>, JsonRejection>,
+    Given(body): Given<RefreshRequest>,
 ) -> Answered<Json<FleetBody>> {
-    let Json(body) = body?;
     let names = match body.names {
         None => None,
         Some(names) => Some(known(&owner, &names)?),
@@ -40,11 +39,9 @@ pub(super) async fn refresh(
 /// `GET /instances/{name}/health`: the changes of health, and all probes in stretches.
 pub(super) async fn history(
     State(owner): State<Owner>,
-    Path(name): Path<String>,
-    query: Result<Query<HealthQuery>, QueryRejection>,
+    Named(name): Named,
+    Question(query): Question<HealthQuery>,
 ) -> Answered<Json<HealthHistoryBody>> {
-    let Query(query) = query?;
-    let name = known_name(&owner, &name)?;
     let limit = query.limit.unwrap_or(HISTORY).min(HISTORY);
     let history = owner.handle.health_history(name, limit).await;
     Ok(Json(health_body(&history)))

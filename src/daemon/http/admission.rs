@@ -1,0 +1,134 @@
+//! Who is let in over TCP: whoever shows the token, or, where none is needed, whoever asks this
+//! machine by its own name.
+//!
+//! Without a token anybody on this machine may ask, and a browser on it is asked to by every page it
+//! shows. So a page of another origin is refused, and so is a name that somebody else made point
+//! here (DNS rebinding).
+
+use axum::extract::{Request, State};
+use axum::http::header::{AUTHORIZATION, HOST, ORIGIN, WWW_AUTHENTICATE};
+use axum::http::uri::Authority;
+use axum::http::{HeaderMap, HeaderValue};
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
+
+use super::failure::Failure;
+use crate::api::error::{ErrorBody, ErrorCode};
+use crate::api::{VERSION, VERSION_HEADER};
+use crate::daemon::token::Token;
+
+/// What a caller over TCP has to bring.
+#[derive(Clone, Debug)]
+pub enum Admission {
+    Token(Token),
+    /// Only on an address of this machine.
+    Anybody,
+}
+
+/// Lets a request in or answers why not.
+pub(super) async fn admit(
+    State(admission): State<Admission>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let refused = match &admission {
+        Admission::Token(token) => check_token(token, request.headers()),
+        Admission::Anybody => check_names(request.headers()),
+    };
+    let Err(body) = refused else {
+        return next.run(request).await;
+    };
+    let unauthorized = body.code == ErrorCode::Unauthorized;
+    let mut answer = Failure(body).into_response();
+    let headers = answer.headers_mut();
+    headers.insert(VERSION_HEADER, HeaderValue::from_static(VERSION));
+    if unauthorized {
+        headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    }
+    answer
+}
+
+fn check_token(token: &Token, headers: &HeaderMap) -> Result<(), ErrorBody> {
+    let shown = headers
+        .get(AUTHORIZATION)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|text| text.split_once(' '))
+        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
+        .map(|(_, shown)| shown.trim());
+    let message = match shown {
+        Some(shown) if token.is(shown) => return Ok(()),
+        Some(_) => "this is not the token",
+        None => "a token is needed",
+    };
+    Err(ErrorBody::new(ErrorCode::Unauthorized, message).with_hint(
+        "send the header Authorization: Bearer TOKEN; it stands in the owner's token file",
+    ))
+}
+
+fn check_names(headers: &HeaderMap) -> Result<(), ErrorBody> {
+    let text = |value: &HeaderValue| value.to_str().unwrap_or_default().to_owned();
+    let host = headers.get(HOST).map(text).unwrap_or_default();
+    if !is_this_machine(&host) {
+        let message = format!("{host:?} is no name of this machine");
+        return Err(ErrorBody::new(ErrorCode::Forbidden, message)
+            .with_hint("without a token only localhost and loopback addresses are answered"));
+    }
+    let Some(origin) = headers.get(ORIGIN).map(text) else {
+        return Ok(());
+    };
+    match origin.split_once("://") {
+        Some((_, name)) if name == host => Ok(()),
+        Some(_) | None => {
+            let message = format!("a page of {origin} may not ask");
+            Err(ErrorBody::new(ErrorCode::Forbidden, message))
+        }
+    }
+}
+
+/// Returns whether a `Host` header means this machine, whatever its port.
+fn is_this_machine(host: &str) -> bool {
+    let Ok(authority) = host.parse::<Authority>() else {
+        return false;
+    };
+    let name = authority.host();
+    let address = name.trim_start_matches('[').trim_end_matches(']');
+    name.eq_ignore_ascii_case("localhost")
+        || address
+            .parse::<std::net::IpAddr>()
+            .is_ok_and(|address| address.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_a_token_only_this_machine_by_its_own_name_is_heard() {
+        let rows = [
+            (Some("localhost:8080"), None, true),
+            (Some("LOCALHOST"), None, true),
+            (Some("127.0.0.1:8080"), None, true),
+            (Some("127.9.9.9"), None, true),
+            (Some("[::1]:8080"), None, true),
+            (Some("localhost:8080"), Some("http://localhost:8080"), true),
+            (Some("localhost:8080"), Some("http://localhost:9"), false),
+            (Some("localhost:8080"), Some("null"), false),
+            (Some("localhost:8080"), Some("http://evil.example"), false),
+            (Some("evil.example:8080"), None, false),
+            (Some("127.0.0.1.evil.example"), None, false),
+            (Some("localhost.evil.example"), None, false),
+            (Some("192.168.1.7:8080"), None, false),
+            (Some("a b"), None, false),
+            (None, None, false),
+        ];
+        for (host, origin, heard) in rows {
+            let mut headers = HeaderMap::new();
+            for (name, value) in [(HOST, host), (ORIGIN, origin)] {
+                if let Some(value) = value {
+                    headers.insert(name, HeaderValue::from_static(value));
+                }
+            }
+            assert_eq!(check_names(&headers).is_ok(), heard, "{host:?} {origin:?}");
+        }
+    }
+}

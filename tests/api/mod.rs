@@ -1,0 +1,4 @@
+//! The owner's API as other programs meet it: over the socket and over TCP.
+
+pub(crate) mod access;
+pub(crate) mod http;
