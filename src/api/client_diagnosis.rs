@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::client::{Client, ClientError};
-use super::wire::{CheckupBody, DevicesBody, FitBody};
+use super::wire::{CheckupBody, DevicesBody, FitBody, FitsBody};
 use crate::domain::instance::InstanceName;
 
 /// A build that is asked for its devices for the first time may take some seconds.
@@ -17,6 +17,17 @@ impl Client {
     /// Returns the owner's refusal, or why there is no answer.
     pub async fn fit(&self, name: &InstanceName) -> Result<FitBody, ClientError> {
         self.get(&format!("/instances/{name}/fit"), LOOK_TIME).await
+    }
+
+    /// `GET /fits?names=…`: whether they will fit into memory, one started after the other.
+    ///
+    /// # Errors
+    ///
+    /// Returns the owner's refusal, or why there is no answer.
+    pub async fn fits(&self, names: &[InstanceName]) -> Result<FitsBody, ClientError> {
+        let names: Vec<&str> = names.iter().map(InstanceName::as_str).collect();
+        let path = format!("/fits?names={}", names.join(","));
+        self.get(&path, LOOK_TIME).await
     }
 
     /// `GET /devices`: what the machine has, and what each build can compute on.

@@ -2,17 +2,17 @@
 
 use super::args::{ApplyArgs, Patience, PlanArgs};
 use super::exit::{CliError, Exit};
-use super::fit::{self, Telling};
 use super::output::{Output, Paint, paint};
 use super::session::{self, Session};
-use super::{act, offline, select};
+use super::{act, fit, offline, select};
 use crate::api::client::{Client, ClientError};
-use crate::api::wire::PlanBody;
+use crate::api::wire::{FitBody, PlanBody};
 use crate::config::drift;
 use crate::config::home::Home;
 use crate::config::load::{self, ConfigSet};
-use crate::daemon::http::plan_body;
+use crate::daemon::http::weighed;
 use crate::domain::instance::InstanceName;
+use crate::domain::memory::fit::Verdict;
 use crate::supervisor::{configs, plan};
 
 /// `llama-orch plan`
@@ -32,12 +32,6 @@ pub(super) async fn plan(home: &Home, args: &PlanArgs, output: &Output) -> Resul
         output.json(&plans)?;
     } else {
         print(&plans, output)?;
-        let due: Vec<InstanceName> = plans
-            .iter()
-            .filter(|plan| plan.action == "restart")
-            .filter_map(|plan| InstanceName::parse(&plan.instance).ok())
-            .collect();
-        fit::tell(home, &set, &due, Telling::Everything, output).await;
     }
     Ok(exit(&plans))
 }
@@ -69,6 +63,11 @@ pub(super) async fn apply(
         .iter()
         .filter_map(|plan| InstanceName::parse(&plan.instance).ok())
         .collect();
+    for plan in &due {
+        if let Some(fit) = plan.fit.as_ref().and_then(FitBody::to_fit) {
+            fit::doubt(&plan.instance, &fit, output);
+        }
+    }
     let mut applied = Vec::new();
     let mut failed = None;
     if !names.is_empty() {
@@ -151,7 +150,7 @@ async fn plans(
         Err(ClientError::NoOwner { .. }) => {
             let fleet = offline::fleet(home, set);
             let plans = plan::plans(&fleet, &configs::of_set(set));
-            plans.iter().map(plan_body).collect()
+            weighed(&plans, home, None)
         }
         Err(error) => return Err(error.into()),
     };
@@ -189,6 +188,7 @@ fn print(plans: &[PlanBody], output: &Output) -> Result<(), CliError> {
                 shown(&change.now)
             ));
         }
+        lines.extend(plan.fit.as_ref().map(|fit| fit_line(fit, output)));
     }
     if lines.is_empty() {
         output.say("nothing to do: everything that runs is what its file says");
@@ -202,6 +202,24 @@ fn print(plans: &[PlanBody], output: &Output) -> Result<(), CliError> {
         [..] => output.hint("do it, one after the other: llama-orch apply"),
     }
     Ok(())
+}
+
+/// Whether what a restart starts will fit, with the numbers and what would help.
+fn fit_line(fit: &FitBody, output: &Output) -> String {
+    let verdict = Verdict::parse(&fit.verdict).unwrap_or(Verdict::Unknown);
+    let color = match verdict {
+        Verdict::Fits => Paint::Good,
+        Verdict::Unknown => Paint::Dim,
+        Verdict::Tight => Paint::Busy,
+        Verdict::WillNotFit => Paint::Bad,
+    };
+    let phrase = paint(output.stdout_color, color, verdict.phrase());
+    let remedy = fit.remedy.as_ref().map(|remedy| format!("; {remedy}"));
+    format!(
+        "  memory: {phrase}: {}{}",
+        fit.summary,
+        remedy.unwrap_or_default()
+    )
 }
 
 fn exit(plans: &[PlanBody]) -> Exit {

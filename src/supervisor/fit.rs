@@ -8,7 +8,7 @@ use crate::config::home::Home;
 use crate::config::settings::Settings;
 use crate::domain::device::ListedDevice;
 use crate::domain::gguf::{Endian, ModelHeader};
-use crate::domain::instance::{Backend, Binary, InstanceSpec};
+use crate::domain::instance::{Backend, Binary, InstanceName, InstanceSpec};
 use crate::domain::memory::estimate::{self, Inputs};
 use crate::domain::memory::fit::{Fit, Room, Verdict, judge};
 use crate::domain::memory::flags::{Devices, Flags};
@@ -18,6 +18,7 @@ use crate::probes::gguf;
 use crate::probes::host::Host;
 use crate::process::argv::{self, FitFlag};
 use crate::process::program;
+use crate::process::runfiles::{self, RunPaths, SpecFile};
 
 /// The variables that hide devices from a server, with the kind of device they count.
 const VISIBILITY: [(&str, &str); 4] = [
@@ -27,6 +28,9 @@ const VISIBILITY: [(&str, &str); 4] = [
     ("HIP_VISIBLE_DEVICES", "HIP"),
 ];
 
+/// The name of the place that is no device.
+const HOST: &str = "host";
+
 /// What the instance is held against.
 #[derive(Clone, Copy, Debug)]
 pub struct Surroundings<'a> {
@@ -34,7 +38,13 @@ pub struct Surroundings<'a> {
     pub host: &'a HostReadings,
     pub asking: Asking,
     pub holding: Holding,
+    /// What servers that start first will take.
+    pub promised: Option<&'a Places>,
 }
+
+/// Bytes by the name of their place.
+#[derive(Clone, Debug, Default)]
+pub struct Places(BTreeMap<String, u64>);
 
 /// Whether the instance already holds what it needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,6 +72,35 @@ pub fn of(spec: &InstanceSpec, around: Surroundings<'_>) -> Fit {
     }
 }
 
+/// Judges several instances, each as if those before it had been started.
+#[must_use]
+pub fn in_turn<'a>(
+    home: &Home,
+    host: &HostReadings,
+    asked: impl IntoIterator<Item = (&'a InstanceSpec, Holding)>,
+) -> Vec<(InstanceName, Fit)> {
+    let mut promised = Places::default();
+    let mut judged = Vec::new();
+    for (spec, holding) in asked {
+        let around = Surroundings {
+            home,
+            host,
+            asking: Asking::Once,
+            holding,
+            promised: Some(&promised),
+        };
+        let fit = of(spec, around);
+        // What will not fit takes nothing for long.
+        if holding == Holding::Nothing && fit.verdict != Verdict::WillNotFit {
+            for place in &fit.places {
+                promised.add(&place.room.name, place.need.total());
+            }
+        }
+        judged.push((spec.name.clone(), fit));
+    }
+    judged
+}
+
 /// Returns why a start is refused: the home's settings say that what will not fit is not started.
 #[must_use]
 pub fn refusal(home: &Home, spec: &InstanceSpec) -> Option<String> {
@@ -73,6 +112,7 @@ pub fn refusal(home: &Home, spec: &InstanceSpec) -> Option<String> {
         host: &Host::find().look(),
         asking: Asking::Once,
         holding: Holding::Nothing,
+        promised: None,
     };
     let fit = of(spec, around);
     match fit.verdict {
@@ -142,31 +182,23 @@ fn with_files(
     let readings = around.host;
     let total = readings.memory_total;
     let mut host = Room {
-        name: "host".to_owned(),
+        name: HOST.to_owned(),
         free: total
             .zip(readings.memory_used)
             .map(|(total, used)| total.saturating_sub(used)),
         total,
     };
     let (mut rooms, note) = rooms(spec, flags, env, around);
-    let shares: Vec<f64> = rooms
-        .iter()
-        .map(|room| room.free.or(room.total).unwrap_or(1) as f64)
-        .collect();
-    let inputs = Inputs {
-        model: &files.model,
-        draft: files.draft.as_ref(),
-        mmproj: files.mmproj,
-        loras: files.loras,
-        flags,
-        shares: &shares,
+    let shares = shares(&rooms);
+    let inputs = files.inputs(flags, &shares);
+    let held = match around.holding {
+        Holding::Everything => held(spec, around),
+        Holding::Nothing => Places::default(),
     };
-    if around.holding == Holding::Everything
-        && let Some(held) = estimate::estimate(&inputs)
-    {
-        give_back(&mut host, held.host.total().saturating_sub(held.mapped));
-        for (room, need) in rooms.iter_mut().zip(&held.devices) {
-            give_back(room, need.total());
+    for room in std::iter::once(&mut host).chain(&mut rooms) {
+        held.give_back(room);
+        if let Some(promised) = around.promised {
+            promised.take_from(room);
         }
     }
     let mut fit = judge(&inputs, &host, &rooms);
@@ -174,9 +206,75 @@ fn with_files(
     fit
 }
 
-fn give_back(room: &mut Room, held: u64) {
-    let limit = room.total.unwrap_or(u64::MAX);
-    room.free = room.free.map(|free| free.saturating_add(held).min(limit));
+/// Returns what a running instance holds: by the command it was started with, which may be another
+/// than its files say now. Weights mapped from a file count as free already.
+fn held(spec: &InstanceSpec, around: Surroundings<'_>) -> Places {
+    let paths = RunPaths::new(around.home.runs_dir(&spec.name));
+    let started: Option<SpecFile> = runfiles::read(&paths.spec()).ok().flatten();
+    let (args, env) = match started {
+        Some(file) => (file.args, file.env),
+        None => (
+            argv::arguments(spec, None, FitFlag::Unknown),
+            argv::environment(spec, std::iter::empty()),
+        ),
+    };
+    let flags = Flags::read(&args, &env);
+    let mut held = Places::default();
+    let Ok(files) = read(spec, &flags, around) else {
+        return held;
+    };
+    let (rooms, _) = rooms(spec, &flags, &env, around);
+    let shares = shares(&rooms);
+    if let Some(estimate) = estimate::estimate(&files.inputs(&flags, &shares)) {
+        held.add(HOST, estimate.host.total().saturating_sub(estimate.mapped));
+        for (room, need) in rooms.iter().zip(&estimate.devices) {
+            held.add(&room.name, need.total());
+        }
+    }
+    held
+}
+
+/// By these, weights are spread over the devices.
+fn shares(rooms: &[Room]) -> Vec<f64> {
+    rooms
+        .iter()
+        .map(|room| room.free.or(room.total).unwrap_or(1) as f64)
+        .collect()
+}
+
+impl Files {
+    fn inputs<'a>(&'a self, flags: &'a Flags, shares: &'a [f64]) -> Inputs<'a> {
+        Inputs {
+            model: &self.model,
+            draft: self.draft.as_ref(),
+            mmproj: self.mmproj,
+            loras: self.loras,
+            flags,
+            shares,
+        }
+    }
+}
+
+impl Places {
+    fn add(&mut self, place: &str, bytes: u64) {
+        let sum = self.0.entry(place.to_owned()).or_default();
+        *sum = sum.saturating_add(bytes);
+    }
+
+    fn of(&self, room: &Room) -> u64 {
+        self.0.get(&room.name).copied().unwrap_or(0)
+    }
+
+    fn take_from(&self, room: &mut Room) {
+        room.free = room.free.map(|free| free.saturating_sub(self.of(room)));
+    }
+
+    fn give_back(&self, room: &mut Room) {
+        let limit = room.total.unwrap_or(u64::MAX);
+        room.free = room
+            .free
+            .map(|free| free.saturating_add(self.of(room)).min(limit));
+    }
 }
 
 /// Returns the devices that the server will use, and what is uncertain about them.

@@ -15,7 +15,7 @@ use crate::support::gguf::{Shape, write_hollow};
 use crate::support::{TestHome, write_script};
 
 /// Writes an instance that is the simulated server and looks like a program of its own, with a model.
-fn wrapped(home: &TestHome, name: &str, more: &str) {
+pub(crate) fn wrapped(home: &TestHome, name: &str, more: &str) {
     let program = home.path().join("llama-server");
     if !program.exists() {
         let script = format!(
@@ -198,6 +198,68 @@ fn a_build_is_asked_for_its_devices_once() {
     assert_eq!(asked(), 1);
     told(&["devices", "--refresh"]);
     assert_eq!(asked(), 2);
+}
+
+#[test]
+fn a_plan_says_whether_what_it_starts_will_fit() {
+    let home = TestHome::new();
+    wrapped(&home, "a", "");
+    home.ok(&["up", "a"]);
+    wrapped(
+        &home,
+        "a",
+        "model.context_size = 2000000000\nserver.parallel = 64",
+    );
+    let fit_of = || {
+        let plans: Value = serde_json::from_str(&home.ok(&["plan", "--json"]).stdout).unwrap();
+        plans[0]["fit"].clone()
+    };
+    // What it holds now is that of the small context, whatever the file says.
+    let offline = fit_of();
+    assert_eq!(offline["verdict"], "will_not_fit", "{offline}");
+    home.ok(&["daemon", "start"]);
+    assert_eq!(fit_of()["summary"], offline["summary"]);
+    let text = home.ok(&["plan"]).stdout;
+    assert!(
+        text.contains("  memory: will not fit: host needs "),
+        "{text}"
+    );
+    let ran = home.run(&["apply", "--no-wait"]);
+    assert!(ran.stderr.contains("a: will not fit"), "{}", ran.stderr);
+    home.run(&["down", "a"]);
+    home.ok(&["daemon", "stop"]);
+}
+
+#[test]
+fn several_are_weighed_as_if_each_were_started_after_the_others() {
+    let home = TestHome::new();
+    // Each alone takes some more than half of all there is.
+    let total = {
+        let told = home.ok(&["devices", "--json"]).stdout;
+        let body: Value = serde_json::from_str(&told).unwrap();
+        let host = &body["host"];
+        let of = |key: &str| host[key].as_u64().unwrap();
+        of("memory_total_bytes") - of("memory_used_bytes")
+    };
+    wrapped(&home, "a", "");
+    let need = |context: u64| {
+        wrapped(&home, "a", &format!("model.context_size = {context}"));
+        let told = home.ok(&["describe", "a", "--json"]).stdout;
+        let body: Value = serde_json::from_str(&told).unwrap();
+        body["memory"]["places"][0]["need_bytes"].as_u64().unwrap()
+    };
+    let per_token = (need(2_000_000) - need(1_000_000)) / 1_000_000;
+    let context = total * 6 / 10 / per_token.max(1);
+    for name in ["a", "b"] {
+        wrapped(&home, name, &format!("model.context_size = {context}"));
+    }
+    let ran = home.run(&["up", "a"]);
+    assert!(!ran.stderr.contains("will not fit"), "{}", ran.stderr);
+    home.run(&["down", "a"]);
+    let ran = home.run(&["up", "a", "b"]);
+    assert!(!ran.stderr.contains("a: will not fit"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("b: will not fit"), "{}", ran.stderr);
+    home.run(&["down", "--all"]);
 }
 
 #[test]

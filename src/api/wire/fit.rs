@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{HostBody, rfc3339};
 use crate::domain::device::ListedDevice;
+use crate::domain::instance::InstanceName;
 use crate::domain::memory::estimate::Need;
 use crate::domain::memory::fit::{Fit, PlaceFit, Room, Verdict};
 
@@ -22,6 +23,19 @@ pub struct FitBody {
     pub layers: Option<u64>,
     pub remedy: Option<String>,
     pub notes: Vec<String>,
+}
+
+/// `GET /fits`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FitsBody {
+    pub fits: Vec<InstanceFitBody>,
+}
+
+/// Whether one instance will fit once those before it are started.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct InstanceFitBody {
+    pub instance: String,
+    pub fit: FitBody,
 }
 
 /// The host or one device, in bytes.
@@ -66,6 +80,17 @@ pub struct ListedDeviceBody {
     pub total_bytes: Option<u64>,
     /// When the build was asked.
     pub free_bytes: Option<u64>,
+}
+
+impl FitsBody {
+    /// Converts back, without what this version does not know.
+    #[must_use]
+    pub fn to_fits(&self) -> Vec<(InstanceName, Fit)> {
+        self.fits
+            .iter()
+            .filter_map(|one| Some((InstanceName::parse(&one.instance).ok()?, one.fit.to_fit()?)))
+            .collect()
+    }
 }
 
 impl From<&Fit> for FitBody {

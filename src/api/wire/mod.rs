@@ -13,7 +13,9 @@ use serde::{Deserialize, Serialize};
 
 pub use self::checkup::{CheckupBody, FoundBody};
 pub use self::events::{EventBody, EventsBody, EventsQuery};
-pub use self::fit::{BuildDevicesBody, DevicesBody, FitBody, ListedDeviceBody, PlaceBody};
+pub use self::fit::{
+    BuildDevicesBody, DevicesBody, FitBody, FitsBody, InstanceFitBody, ListedDeviceBody, PlaceBody,
+};
 pub use self::health::{HealthChangeBody, HealthHistoryBody, HealthQuery, HealthRollupBody};
 pub use self::plan::{AppliedBody, ChangeBody, PlanBody, PlansBody};
 pub use self::readings::{AutopsyBody, DeviceBody, HostBody, ReadingsBody};

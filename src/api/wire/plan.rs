@@ -2,14 +2,16 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::FitBody;
+
 /// `GET /plan`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PlansBody {
     pub plans: Vec<PlanBody>,
 }
 
 /// What it would take to make one instance what its file says.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PlanBody {
     pub instance: String,
     /// `nothing`, `live`, `restart`, or `repair` when the file cannot be used.
@@ -17,6 +19,9 @@ pub struct PlanBody {
     /// Why the file cannot be used.
     pub problem: Option<String>,
     pub changes: Vec<ChangeBody>,
+    /// Whether what a restart starts will fit into memory; null when nothing is restarted.
+    #[serde(default)]
+    pub fit: Option<FitBody>,
 }
 
 /// A field that differs; secrets are masked.
@@ -32,7 +37,7 @@ pub struct ChangeBody {
 }
 
 /// The answer to `POST /instances/{name}/apply`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AppliedBody {
     /// What was done, or is under way.
     pub plan: PlanBody,

@@ -10,7 +10,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use self::waiting::{POLL_TIME, Waiting, Yielded, failure_exit, tell};
 use super::args::{DownArgs, Patience, Selection, UpArgs};
 use super::exit::{CliError, Exit};
-use super::fit::{self, Telling};
+use super::fit;
 use super::logs;
 use super::offline;
 use super::output::Output;
@@ -139,7 +139,7 @@ async fn run(
         return Ok(Exit::Success);
     }
     if !matches!(verb, Verb::Down(_)) {
-        fit::tell(home, &set, &names, Telling::Doubts, output).await;
+        fit::warn(home, &set, &names, output).await;
     }
     let mut session = session::act_on(home, &names).await?;
     let owned = session.owned.is_some();
@@ -337,7 +337,7 @@ async fn attached_up(home: &Home, args: &UpArgs, output: &Output) -> Result<Exit
             "--no-detach takes exactly one instance",
         ));
     };
-    fit::tell(home, &set, &names, Telling::Doubts, output).await;
+    fit::warn(home, &set, &names, output).await;
     let session = session::act_on(home, &names).await?;
     let result = follow_until_end(home, &session, name, output).await;
     session.end().await;

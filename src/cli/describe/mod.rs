@@ -139,6 +139,7 @@ fn describe(
                 Some(_) => Holding::Everything,
                 None => Holding::Nothing,
             },
+            promised: None,
         };
         FitBody::from(&fit::of(spec, around))
     });

@@ -4,14 +4,19 @@ use axum::Json;
 use axum::Router;
 use axum::extract::State;
 use axum::routing::get;
+use serde::Deserialize;
 
-use super::asked::Named;
+use super::asked::{Named, Question, known_name};
 use super::{Answered, Failure, Owner};
 use crate::api::error::{ErrorBody, ErrorCode};
-use crate::api::wire::{BuildDevicesBody, CheckupBody, DevicesBody, FitBody, HostBody};
+use crate::api::wire::{
+    BuildDevicesBody, CheckupBody, DevicesBody, FitBody, FitsBody, HostBody, InstanceFitBody,
+};
 use crate::config::home::{Home, HomeOrigin};
 use crate::config::load;
 use crate::daemon::doctor::{self, OwnerSeen, Patient};
+use crate::domain::fleet::InstanceRow;
+use crate::domain::instance::InstanceName;
 use crate::domain::readings::HostReadings;
 use crate::probes::devices::Asking;
 use crate::probes::host::Host;
@@ -21,19 +26,14 @@ use crate::supervisor::fit::{self, Holding, Surroundings};
 pub(super) fn routes() -> Router<Owner> {
     Router::new()
         .route("/instances/{name}/fit", get(fit_of))
+        .route("/fits", get(fits))
         .route("/devices", get(devices))
         .route("/doctor", get(examine))
 }
 
 async fn fit_of(State(owner): State<Owner>, Named(name): Named) -> Answered<Json<FitBody>> {
-    let runs = owner
-        .handle
-        .snapshot()
-        .rows
-        .iter()
-        .any(|row| row.name == name && row.pid.is_some());
     let host = readings(&owner);
-    blocking(owner, move |home, _| {
+    blocking(owner, move |home, owner| {
         let host = host.unwrap_or_else(|| Host::find().look());
         let set = load::load(home);
         let spec = set
@@ -51,13 +51,58 @@ async fn fit_of(State(owner): State<Owner>, Named(name): Named) -> Answered<Json
             home,
             host: &host,
             asking: Asking::Once,
-            holding: if runs {
-                Holding::Everything
-            } else {
-                Holding::Nothing
-            },
+            holding: holding(owner, &name),
+            promised: None,
         };
         Ok(Json(FitBody::from(&fit::of(spec, around))))
+    })
+    .await
+}
+
+fn holding(owner: &Owner, name: &InstanceName) -> Holding {
+    let picture = owner.handle.snapshot();
+    let runs = |row: &InstanceRow| row.name == *name && row.pid.is_some();
+    match picture.rows.iter().any(runs) {
+        true => Holding::Everything,
+        false => Holding::Nothing,
+    }
+}
+
+#[derive(Deserialize)]
+struct FitsQuery {
+    /// Separated by commas.
+    #[serde(default)]
+    names: String,
+}
+
+async fn fits(
+    State(owner): State<Owner>,
+    Question(query): Question<FitsQuery>,
+) -> Answered<Json<FitsBody>> {
+    let words = query.names.split(',').filter(|word| !word.is_empty());
+    let names: Vec<InstanceName> = words
+        .map(|word| known_name(&owner, word))
+        .collect::<Answered<_>>()?;
+    let host = readings(&owner);
+    blocking(owner, move |home, owner| {
+        let host = host.unwrap_or_else(|| Host::find().look());
+        let set = load::load(home);
+        // A file that cannot be used is refused by the start itself.
+        let asked = names.iter().filter_map(|name| {
+            let specs = set.rows.iter().filter_map(|row| row.as_ref().ok());
+            let loaded = specs.into_iter().find(|loaded| loaded.spec.name == *name)?;
+            Some((&loaded.spec, holding(owner, name)))
+        });
+        let judged = fit::in_turn(home, &host, asked);
+        Ok(Json(FitsBody {
+            fits: judged
+                .iter()
+                .map(|(name, fit)| InstanceFitBody {
+                    instance: name.to_string(),
+                    fit: FitBody::from(fit),
+                })
+                .collect(),
+        }))
     })
     .await
 }
@@ -105,13 +150,13 @@ async fn examine(State(owner): State<Owner>) -> Answered<Json<CheckupBody>> {
 }
 
 /// Returns the readings that the supervisor has taken already.
-fn readings(owner: &Owner) -> Option<HostReadings> {
+pub(super) fn readings(owner: &Owner) -> Option<HostReadings> {
     let host = &owner.handle.snapshot().host;
     host.memory_total.is_some().then(|| host.clone())
 }
 
 /// Looks at files and programs off the thread that everything else runs on.
-async fn blocking<T: Send + 'static>(
+pub(super) async fn blocking<T: Send + 'static>(
     owner: Owner,
     look: impl FnOnce(&Home, &Owner) -> Answered<T> + Send + 'static,
 ) -> Answered<T> {

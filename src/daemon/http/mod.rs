@@ -39,7 +39,7 @@ use crate::supervisor::handle::{Answer, Handle};
 pub use diagnosis::build_body;
 
 pub(crate) use self::events::event_body;
-pub(crate) use self::plan::plan_body;
+pub(crate) use self::plan::weighed;
 pub(crate) use self::refresh::health_body;
 
 /// What the handlers work on.
