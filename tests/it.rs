@@ -22,6 +22,7 @@ mod process;
 mod readme;
 mod reconcile;
 mod recovery;
+mod sheets;
 mod shim;
 mod store;
 mod support;

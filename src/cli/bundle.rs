@@ -52,6 +52,23 @@ pub(super) fn run(home: &Home, args: &BundleArgs, output: &Output) -> Result<Exi
     Ok(Exit::Success)
 }
 
+/// Packs one bundle into the current directory, over no file that is there; returns where.
+///
+/// # Errors
+///
+/// Returns an error when it cannot be read, or the file not be written.
+pub(super) fn export(name: &InstanceName, bundle: &Path) -> io::Result<PathBuf> {
+    let folder = std::env::current_dir()?;
+    let numbered = (2_u32..).map(|number| format!("{name}-crash-{number}.tar"));
+    let path = std::iter::once(format!("{name}-crash.tar"))
+        .chain(numbered)
+        .map(|file| folder.join(file))
+        .find(|path| !path.exists())
+        .unwrap_or_else(|| folder.join(format!("{name}-crash.tar")));
+    pack(&[bundle.to_owned()], name, &path)?;
+    Ok(path)
+}
+
 fn default_path(name: &InstanceName, folder: bool) -> PathBuf {
     if folder {
         PathBuf::from(format!("{name}-crash"))

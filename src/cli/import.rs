@@ -76,20 +76,43 @@ pub(super) struct How {
 
 /// What `--json` prints.
 #[derive(Debug, Serialize)]
-struct Report {
-    instances: Vec<InstanceReport>,
-    notes: Vec<String>,
+pub(super) struct Report {
+    pub(super) instances: Vec<InstanceReport>,
+    pub(super) notes: Vec<String>,
 }
 
 #[derive(Debug, Serialize)]
-struct InstanceReport {
-    name: String,
-    path: String,
-    written: bool,
+pub(super) struct InstanceReport {
+    pub(super) name: String,
+    pub(super) path: String,
+    pub(super) written: bool,
     /// Why it is not, or would not be.
-    refused: Option<String>,
-    notes: Vec<String>,
-    text: String,
+    pub(super) refused: Option<String>,
+    pub(super) notes: Vec<String>,
+    pub(super) text: String,
+    /// The values alone, for a look.
+    #[serde(skip)]
+    pub(super) lines: Vec<String>,
+    /// Whether it is started as soon as an owner sees it.
+    #[serde(skip)]
+    pub(super) starts: bool,
+}
+
+/// Where instances are taken over from.
+pub(super) enum Source<'a> {
+    LlamaSwap(&'a Path),
+    Presets(&'a Path),
+    Command {
+        name: Option<&'a str>,
+        words: &'a [String],
+    },
+}
+
+/// Whether anything is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mode {
+    Show,
+    Write,
 }
 
 /// `llama-orch import …`
@@ -98,53 +121,105 @@ struct InstanceReport {
 ///
 /// Returns why the file cannot be read, or an instance not be written.
 pub(super) fn run(home: &Home, command: &ImportCommand, output: &Output) -> Result<Exit, CliError> {
+    let (source, how) = match command {
+        ImportCommand::LlamaSwap(args) => (Source::LlamaSwap(&args.file), args.how),
+        ImportCommand::Presets(args) => (Source::Presets(&args.file), args.how),
+        ImportCommand::Command { name, how, words } => {
+            let name = name.as_deref();
+            (Source::Command { name, words }, *how)
+        }
+    };
+    let mode = if how.write { Mode::Write } else { Mode::Show };
     let set = load::load(home);
+    let report = carry_out(home, &set, &source, mode)?;
+    let failed = report.instances.iter().any(|one| one.refused.is_some());
+    let exit = match failed || report.instances.is_empty() {
+        true => Exit::General,
+        false => Exit::Success,
+    };
+    if how.json {
+        output.json(&report)?;
+    } else {
+        tell(home, &set, &report, mode, output)?;
+    }
+    Ok(exit)
+}
+
+/// Reads what is to be taken over, and writes it if it should.
+///
+/// # Errors
+///
+/// Returns why the file cannot be read, or an instance not be written.
+pub(super) fn carry_out(
+    home: &Home,
+    set: &ConfigSet,
+    source: &Source<'_>,
+    mode: Mode,
+) -> Result<Report, CliError> {
+    let import = read_from(home, set, source)?;
+    let mut instances = Vec::new();
+    for imported in &import.instances {
+        let path = path_of(home, &imported.name);
+        let text = imported.draft.text();
+        let refused = refusal(home, set, imported, &path, &text);
+        let written = mode == Mode::Write && refused.is_none();
+        if written {
+            write(&path, &text, imported)?;
+        }
+        instances.push(InstanceReport {
+            name: imported.name.to_string(),
+            path: path.display().to_string(),
+            written,
+            refused,
+            notes: imported.notes.clone(),
+            lines: imported.draft.lines(),
+            starts: imported.draft.value("autostart") == Some(&true.into()),
+            text,
+        });
+    }
+    Ok(Report {
+        instances,
+        notes: import.notes,
+    })
+}
+
+fn read_from(home: &Home, set: &ConfigSet, source: &Source<'_>) -> Result<Import, CliError> {
     let mut taken = Vec::new();
     // A port that was given to one instance is given to no other.
-    let used = RefCell::new(used_ports(&set));
+    let used = RefCell::new(used_ports(set));
     let port = |first: u16| {
         let port = free_port(first, &used.borrow()).ok()?;
         used.borrow_mut().push(port);
         Some(port)
     };
-    let (import, how) = match command {
-        ImportCommand::LlamaSwap(args) => {
+    match source {
+        Source::LlamaSwap(file) => {
             let mut world = swap::World {
                 variable: &|name| env::var(name).ok(),
                 port: &mut |first| port(first),
             };
-            let import = swap::import(&read(&args.file)?, &mut world, &mut taken);
-            (
-                import.map_err(|error| syntax(&args.file, &error))?,
-                args.how,
-            )
+            swap::import(&read(file)?, &mut world, &mut taken).map_err(|error| syntax(file, &error))
         }
-        ImportCommand::Presets(args) => {
-            let text = read(&args.file)?;
-            let import = presets::import(&text, &flag, &mut || port(FIRST_PORT), &mut taken);
-            (
-                import.map_err(|error| syntax(&args.file, &error))?,
-                args.how,
-            )
+        Source::Presets(file) => {
+            presets::import(&read(file)?, &flag, &mut || port(FIRST_PORT), &mut taken)
+                .map_err(|error| syntax(file, &error))
         }
-        ImportCommand::Command { name, how, words } => {
+        Source::Command { name, words } => {
             let words: Vec<String> = words.iter().map(|word| from_here(home, word)).collect();
             let request = command::Request {
                 words: &words,
-                name: name.as_deref(),
+                name: *name,
                 from: "a command",
                 ..command::Request::default()
             };
             let imported = command::import(&request, &mut taken)
                 .map_err(|error| CliError::new(Exit::General, error.to_string()))?;
-            let import = Import {
+            Ok(Import {
                 instances: vec![imported],
                 notes: Vec::new(),
-            };
-            (import, *how)
+            })
         }
-    };
-    carry_out(home, &set, &import, how, output)
+    }
 }
 
 /// What was typed is relative to the current directory, and what is written to the home.
@@ -198,43 +273,6 @@ fn syntax(path: &Path, error: &import::SyntaxError) -> CliError {
     CliError::new(Exit::General, message)
 }
 
-fn carry_out(
-    home: &Home,
-    set: &ConfigSet,
-    import: &Import,
-    how: How,
-    output: &Output,
-) -> Result<Exit, CliError> {
-    let mut reports = Vec::new();
-    for imported in &import.instances {
-        let path = path_of(home, &imported.name);
-        let text = imported.draft.text();
-        let refused = refusal(home, set, imported, &path, &text);
-        let written = how.write && refused.is_none();
-        if written {
-            write(&path, &text, imported)?;
-        }
-        reports.push(InstanceReport {
-            name: imported.name.to_string(),
-            path: path.display().to_string(),
-            written,
-            refused,
-            notes: imported.notes.clone(),
-            text,
-        });
-    }
-    let failed = reports.iter().any(|report| report.refused.is_some()) || reports.is_empty();
-    if how.json {
-        output.json(&Report {
-            instances: reports,
-            notes: import.notes.clone(),
-        })?;
-    } else {
-        tell(home, set, import, &reports, how, output)?;
-    }
-    Ok(if failed { Exit::General } else { Exit::Success })
-}
-
 fn path_of(home: &Home, name: &InstanceName) -> PathBuf {
     home.instances_dir().join(name.as_str()).join("config.toml")
 }
@@ -281,11 +319,11 @@ fn write(path: &Path, text: &str, imported: &Imported) -> Result<(), CliError> {
 fn tell(
     home: &Home,
     set: &ConfigSet,
-    import: &Import,
-    reports: &[InstanceReport],
-    how: How,
+    whole: &Report,
+    mode: Mode,
     output: &Output,
 ) -> Result<(), CliError> {
+    let reports = &whole.instances;
     for report in reports {
         match (&report.refused, report.written) {
             (Some(reason), _) => output.error(&format!("{}: {reason}", report.name)),
@@ -302,10 +340,10 @@ fn tell(
         let findings = import::check(home, &set.settings, path, &report.text);
         check::say(&findings, home, output);
     }
-    for note in &import.notes {
+    for note in &whole.notes {
         output.warning(note);
     }
-    if !how.write && !reports.is_empty() {
+    if mode == Mode::Show && !reports.is_empty() {
         output.hint("nothing was written; add --write to do it");
     } else if reports.iter().any(|report| report.written) {
         output.hint("check them against this machine: llama-orch config lint");

@@ -110,6 +110,25 @@ impl Draft {
         self.values.get(field)
     }
 
+    /// Returns each value on a line of its own, without the words beside it.
+    #[must_use]
+    pub fn lines(&self) -> Vec<String> {
+        let known = INSTANCE.iter().filter_map(|field| {
+            let value = self.values.get(field.path)?;
+            Some(format!("{} = {value}", field.path))
+        });
+        let extra = self.extras.iter().map(|extra| {
+            let dot = if extra.table.is_empty() { "" } else { "." };
+            format!(
+                "{}{dot}{} = {}",
+                extra.table,
+                key_text(&extra.key),
+                extra.value
+            )
+        });
+        known.chain(extra).collect()
+    }
+
     /// Returns the text of the file.
     #[must_use]
     pub fn text(&self) -> String {

@@ -1,11 +1,12 @@
 //! What `update` wants done, as data; and how it is done without the terminal.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
 
-use super::host::Host;
+use super::host::{Host, ImportRequest};
 use super::logview::{self, LogEffect};
 use super::mailbox::Mailbox;
 use super::model::Msg;
@@ -42,6 +43,20 @@ pub(super) enum Effect {
     /// Ask for picture and events now.
     Refresh,
     Details(InstanceName),
+    /// Ask for a look at the installation.
+    Checkup,
+    /// Look whether these fit into memory, to start them.
+    Weigh(Vec<InstanceName>),
+    /// Read a crash bundle: the newest, or as many before it.
+    Crash {
+        name: InstanceName,
+        back: usize,
+    },
+    ExportCrash {
+        name: InstanceName,
+        folder: PathBuf,
+    },
+    Import(ImportRequest),
     /// Open the instance's configuration in the editor; needs the terminal.
     Edit(InstanceName),
     Create {
@@ -51,7 +66,7 @@ pub(super) enum Effect {
     Copy(String),
     Log(LogEffect),
     /// Show a file in the pager; needs the terminal.
-    Page(std::path::PathBuf),
+    Page(PathBuf),
     Suspend,
     Redraw,
     Mouse(bool),
@@ -85,6 +100,9 @@ impl Command {
 /// Slow probes are not waited for longer.
 const REFRESH_TIME: Duration = Duration::from_secs(3);
 
+/// A build that is asked for its devices for the first time may take longer; then the start goes on.
+const WEIGH_TIME: Duration = Duration::from_secs(3);
+
 /// Carries effects out on the runtime; answers arrive in the mailbox.
 pub(super) struct Carrier {
     pub(super) host: Arc<dyn Host>,
@@ -114,6 +132,30 @@ impl Carrier {
                 Ok(body) => mailbox.post(Msg::Picture(Box::new(body.to_snapshot()))),
                 Err(error) => mailbox.post(Msg::Failed(format!("refresh: {error}"))),
             }
+        });
+    }
+
+    pub(super) fn checkup(&self) {
+        let (host, mailbox) = (Arc::clone(&self.host), self.mailbox.clone());
+        self.runtime.spawn(async move {
+            let answer = host.client().doctor().await;
+            let found = answer.map(|body| body.to_findings());
+            mailbox.post(Msg::Checkup(found.map_err(|error| error.to_string())));
+        });
+    }
+
+    /// Asks whether these will fit; nobody waits long for the answer, a start least of all.
+    pub(super) fn weigh(&self, names: Vec<InstanceName>) {
+        let (host, mailbox) = (Arc::clone(&self.host), self.mailbox.clone());
+        self.runtime.spawn(async move {
+            let client = host.client();
+            let asked = tokio::time::timeout(WEIGH_TIME, client.fits(&names)).await;
+            let fits = match asked {
+                Ok(Ok(body)) => body.to_fits(),
+                // Whoever cannot tell does not stand in the way; the start itself will be told.
+                Ok(Err(_)) | Err(_) => Vec::new(),
+            };
+            mailbox.post(Msg::Weighed(names, fits));
         });
     }
 

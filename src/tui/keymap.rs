@@ -16,6 +16,7 @@ pub enum Action {
     PreviousPane,
     Show(Pane),
     Refresh,
+    Doctor,
     Zoom,
     Shrink,
     Grow,
@@ -52,6 +53,8 @@ pub enum Action {
     Kill,
     Edit,
     New,
+    Import,
+    Crash,
     Yank,
     ShowLog,
     ShowDetail,
@@ -127,6 +130,8 @@ rows! {
     Table "hide-stopped" ["H"] "" "hide or show the stopped" => Action::HideStopped;
     Table "edit" ["e"] "edit" "edit the configuration in $EDITOR" => Action::Edit;
     Table "new" ["n"] "new" "make a new instance" => Action::New;
+    Table "import" ["N"] "" "take instances over from llama-swap, presets or a command" => Action::Import;
+    Table "crash" ["b"] "" "read and export what was kept of its last crash" => Action::Crash;
     Table "yank" ["y"] "yank" "copy URL, pid, command or model path" => Action::Yank;
     Table "show-detail" ["i"] "" "go to the detail" => Action::ShowDetail;
     Table "show-log" ["l"] "" "go to the log" => Action::ShowLog;
@@ -166,6 +171,7 @@ rows! {
     Global "shrink" ["-"] "" "make this pane smaller" => Action::Shrink;
     Global "grow" ["=", "+"] "" "make this pane larger" => Action::Grow;
     Global "refresh" ["r"] "" "ask the supervisor again now" => Action::Refresh;
+    Global "doctor" ["D"] "" "look for what is wrong with the installation" => Action::Doctor;
     Global "freeze" ["p"] "" "stop the screen; go on with the same key" => Action::Freeze;
     Global "theme" ["t"] "" "the next theme" => Action::Theme;
     Global "mouse" ["m"] "" "leave the mouse to the terminal, or take it" => Action::Mouse;

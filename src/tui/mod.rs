@@ -272,6 +272,21 @@ impl Dashboard {
             Effect::End(ending) => return Ok(Some(ending)),
             Effect::Command(command, names) => self.carrier.command(command, names),
             Effect::Refresh => self.carrier.refresh(),
+            Effect::Checkup => self.carrier.checkup(),
+            Effect::Weigh(names) => self.carrier.weigh(names),
+            Effect::Crash { name, back } => self.carrier.blocking(move |host| {
+                let bundle = host.crash(&name, back).map_err(|error| error.to_string());
+                Some(Msg::Crash(name, Box::new(bundle)))
+            }),
+            Effect::ExportCrash { name, folder } => self.carrier.blocking(move |host| {
+                let path = host.export_crash(&name, &folder);
+                let told = path.map(|path| path.display().to_string());
+                Some(Msg::Exported(told.map_err(|error| error.to_string())))
+            }),
+            Effect::Import(request) => self.carrier.blocking(move |host| {
+                let report = host.import(&request).map_err(|error| error.to_string());
+                Some(Msg::Imported(request, report))
+            }),
             Effect::Details(name) => self.carrier.blocking(move |host| {
                 let details = host.details(&name);
                 Some(Msg::Details(name, Box::new(details)))

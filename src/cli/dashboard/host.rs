@@ -1,11 +1,11 @@
 //! What the dashboard asks of this program: files, editor, templates, hand-over.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock};
 
-use super::super::daemon;
-use super::super::logs;
+use super::super::{bundle, daemon, logs};
 use super::templates::TEMPLATES;
+use super::{crash, import};
 use crate::api::client::Client;
 use crate::config::home::Home;
 use crate::config::load::{self, ConfigSet, Loaded};
@@ -13,7 +13,10 @@ use crate::config::save::{self, Existing};
 use crate::config::{drift, render, secrets};
 use crate::domain::instance::InstanceName;
 use crate::process::runfiles::{self, RunPaths, SpecFile};
-use crate::tui::host::{Change, ConfigReport, Details, Host, HostError, Later, Template};
+use crate::tui::host::{
+    Change, ConfigReport, CrashBundle, Details, Host, HostError, ImportReport, ImportRequest,
+    Later, Template,
+};
 
 pub(super) struct DashboardHost {
     home: Home,
@@ -112,6 +115,18 @@ impl Host for DashboardHost {
         save::save(&folder.join("config.toml"), &text, Existing::Keep)
             .map_err(|error| HostError(error.to_string()))?;
         Ok(name)
+    }
+
+    fn crash(&self, name: &InstanceName, back: usize) -> Result<Option<CrashBundle>, HostError> {
+        crash::read(&self.home, name, back)
+    }
+
+    fn export_crash(&self, name: &InstanceName, folder: &Path) -> Result<PathBuf, HostError> {
+        bundle::export(name, folder).map_err(|error| HostError(error.to_string()))
+    }
+
+    fn import(&self, request: &ImportRequest) -> Result<ImportReport, HostError> {
+        import::import(&self.home, request)
     }
 
     fn hand_over(&self) -> Later<Result<(), HostError>> {

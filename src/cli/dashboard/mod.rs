@@ -4,8 +4,10 @@
 //! reach: it owns the home if nobody does, hands it over when asked, and finds the next owner when
 //! one vanishes.
 
+mod crash;
 mod demo;
 mod host;
+mod import;
 mod preferences;
 mod templates;
 mod watch;

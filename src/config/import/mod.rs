@@ -6,7 +6,7 @@
 pub mod command;
 pub mod presets;
 pub mod swap;
-mod words;
+pub mod words;
 mod yaml;
 
 use std::path::Path;

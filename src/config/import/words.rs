@@ -2,7 +2,11 @@
 
 /// Returns the words, or why they cannot be told apart. Lines that begin with `#` are left out, and
 /// a line break is a space.
-pub(super) fn split(text: &str) -> Result<Vec<String>, &'static str> {
+///
+/// # Errors
+///
+/// Returns the reason as a person would say it.
+pub fn split(text: &str) -> Result<Vec<String>, &'static str> {
     let mut words = Vec::new();
     let mut word: Option<String> = None;
     let mut quote: Option<char> = None;

@@ -3,7 +3,9 @@
 use tui_input::Input;
 
 use super::super::effect::{Effect, Ending};
+use super::super::host::ImportFrom;
 use super::super::keymap::Action;
+use super::sheet::Sheet;
 
 /// One thing at a time asks for attention; a stack, because help opens over anything.
 #[derive(Clone, Debug)]
@@ -19,6 +21,7 @@ pub(in crate::tui) enum Dialog {
     Menu(Menu),
     Question(Question),
     Quit(Quit),
+    Sheet(Sheet),
     /// Something to read.
     Text {
         title: String,
@@ -50,6 +53,7 @@ pub(in crate::tui) enum Pick {
     Copy(String, &'static str),
     /// A new instance from this template.
     Template(usize),
+    Import(ImportFrom),
 }
 
 /// A question before something is done; Cancel is chosen at first.
@@ -92,4 +96,6 @@ pub(in crate::tui) enum Purpose {
     FilterEvents,
     /// The name of a new instance made from a template.
     NameInstance(usize),
+    /// What to take over: a path, or a command.
+    ImportFrom(ImportFrom),
 }

@@ -5,6 +5,7 @@ pub(super) mod feed;
 pub(super) mod filter;
 pub(super) mod fleet;
 pub(super) mod notice;
+pub(super) mod sheet;
 pub(super) mod table;
 
 use std::collections::BTreeMap;
@@ -18,16 +19,18 @@ use self::fleet::Fleet;
 use self::notice::{Kind, Notices};
 use self::table::Table;
 use super::effect::{Command, Ending};
-use super::host::{ConfigReport, Details, Template};
+use super::host::{ConfigReport, CrashBundle, Details, ImportReport, ImportRequest, Template};
 use super::keymap::{Action, Keymap};
 use super::layout::{Areas, Class, Splits, Wishes, arrange};
 use super::logview::{LogMsg, LogView};
 use super::remember;
 use super::theme::{Depth, Environment, Glyphs, Ground, Look, ThemeName};
 use crate::api::wire::Role;
+use crate::domain::checkup::Found;
 use crate::domain::event::Event;
 use crate::domain::fleet::FleetSnapshot;
 use crate::domain::instance::InstanceName;
+use crate::domain::memory::fit::Fit;
 
 /// The panes, in the order of their numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -104,6 +107,13 @@ pub enum Msg {
     Details(InstanceName, Box<Details>),
     Edited(InstanceName, Box<ConfigReport>),
     Created(Result<InstanceName, String>),
+    /// What the doctor found, or why nobody looked.
+    Checkup(Result<Vec<Found>, String>),
+    /// The memory was looked at for a start of these.
+    Weighed(Vec<InstanceName>, Vec<(InstanceName, Fit)>),
+    Crash(InstanceName, Box<Result<Option<CrashBundle>, String>>),
+    Exported(Result<String, String>),
+    Imported(ImportRequest, Result<ImportReport, String>),
     Log(LogMsg),
     /// Something to tell; the second is told as bad.
     Notice(String),

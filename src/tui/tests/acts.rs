@@ -30,6 +30,12 @@ fn a_start_needs_no_question_and_its_outcome_is_told() {
     let effects = press(&mut model, "s");
     assert_eq!(
         effects,
+        [Effect::Weigh(names(&["judge-70b"]))],
+        "the memory is looked at first"
+    );
+    let weighed = Msg::Weighed(names(&["judge-70b"]), Vec::new());
+    assert_eq!(
+        send(&mut model, weighed),
         [Effect::Command(Command::Start, names(&["judge-70b"]))]
     );
     send(&mut model, answered(Command::Start, "judge-70b", None));

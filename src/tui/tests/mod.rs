@@ -4,6 +4,7 @@ mod acts;
 mod pictures;
 mod pointer;
 pub(super) mod rows;
+mod sheets;
 mod sizes;
 mod tables;
 pub(super) mod typing;

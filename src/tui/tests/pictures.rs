@@ -76,7 +76,7 @@ fn alive(width: u16, height: u16) -> Model {
     model
 }
 
-fn check(name: &str, model: &Model) {
+pub(super) fn check(name: &str, model: &Model) {
     insta::with_settings!({
         prepend_module_to_snapshot => false,
         omit_expression => true,

@@ -15,7 +15,7 @@ use crate::tui::keymap::{Keymap, ROWS};
 use crate::tui::model::{Model, Msg};
 use crate::tui::view::view;
 
-fn draw(model: &Model) {
+pub(super) fn draw(model: &Model) {
     let (width, height) = model.size;
     view(model, &mut Buffer::empty(Rect::new(0, 0, width, height)));
 }

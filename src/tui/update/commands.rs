@@ -17,16 +17,7 @@ use crate::domain::log::Streams;
 /// Names that fit into a question; of more only the number is told.
 const NAMES_SHOWN: usize = 8;
 
-pub(super) fn start(model: &mut Model) -> Vec<Effect> {
-    let names = model.table.targets();
-    if names.is_empty() {
-        return nothing_selected(model);
-    }
-    model.table.marks.clear();
-    vec![Effect::Command(Command::Start, names)]
-}
-
-fn nothing_selected(model: &mut Model) -> Vec<Effect> {
+pub(super) fn nothing_selected(model: &mut Model) -> Vec<Effect> {
     tell(model, Kind::Info, "no instance is selected".to_owned())
 }
 
@@ -64,6 +55,11 @@ pub(super) fn confirm(model: &mut Model, command: Command) -> Vec<Effect> {
 /// Whether stopping changes anything for this instance.
 pub(super) fn concerns(row: &InstanceRow) -> bool {
     row.status.is_live() || row.status == Status::Backoff
+}
+
+/// Whether it is worth looking for a crash bundle.
+fn may_have_crashed(row: &InstanceRow) -> bool {
+    row.autopsy.is_some() || row.restarts > 0
 }
 
 fn consequences(command: Command, rows: &[&InstanceRow]) -> Vec<String> {
@@ -166,6 +162,13 @@ pub(super) fn menu(model: &mut Model) -> Vec<Effect> {
     if targets.len() == 1 {
         offer(Action::ShowLog, "log", "");
         offer(Action::ShowDetail, "detail", "");
+        if rows.iter().any(|row| may_have_crashed(row)) {
+            offer(
+                Action::Crash,
+                "crash",
+                "its last words, command, events; export",
+            );
+        }
         offer(Action::Edit, "edit configuration", "$EDITOR");
         offer(Action::Yank, "copy…", "URL, pid, command, model path");
     }
@@ -185,17 +188,20 @@ pub(super) fn edit(model: &mut Model) -> Vec<Effect> {
 }
 
 pub(super) fn new_instance(model: &mut Model) -> Vec<Effect> {
-    let choices = model
-        .templates
-        .iter()
-        .enumerate()
-        .map(|(place, template)| Choice {
-            key: (place + 1).to_string(),
-            label: template.name.clone(),
-            note: template.about.clone(),
-            pick: Pick::Template(place),
-        })
-        .collect();
+    let templates = model.templates.iter().enumerate();
+    let choices = templates.map(|(place, template)| Choice {
+        key: (place + 1).to_string(),
+        label: template.name.clone(),
+        note: template.about.clone(),
+        pick: Pick::Template(place),
+    });
+    let import = Choice {
+        key: model.keymap.first(Action::Import),
+        label: "elsewhere".to_owned(),
+        note: "llama-swap, a router's presets, a command".to_owned(),
+        pick: Pick::Action(Action::Import),
+    };
+    let choices = std::iter::chain(choices, [import]).collect();
     model.dialogs.push(Dialog::Menu(Menu {
         title: "New instance from".to_owned(),
         choices,

@@ -8,10 +8,11 @@ use super::super::keymap::{Action, ROWS, Row};
 use super::super::model::Model;
 use super::super::model::dialog::{Button, Dialog, Pick, Purpose};
 use super::super::model::notice::Kind;
+use super::sheet::{self, Outcome};
 use super::{act, prompt, quit, tell};
 
 /// What a key does in any list.
-enum Step {
+pub(super) enum Step {
     By(isize),
     Accept,
     Close,
@@ -118,6 +119,13 @@ pub(super) fn key(model: &mut Model, event: KeyEvent) -> Vec<Effect> {
             }
             (Step::Other, _) => {}
         },
+        Dialog::Sheet(sheet) => match sheet::key(sheet, event, model.size) {
+            Outcome::Closes(effects) => return effects,
+            Outcome::Stays(effects) => {
+                model.dialogs.push(dialog);
+                return effects;
+            }
+        },
         Dialog::Text { scroll, .. } => match step(event) {
             Step::Close | Step::Accept => return Vec::new(),
             Step::By(step) => *scroll = scroll.saturating_add_signed(step),
@@ -137,6 +145,7 @@ pub(super) fn picked(model: &mut Model, pick: Pick) -> Vec<Effect> {
             tell(model, Kind::Good, format!("{what} copied"));
             vec![Effect::Copy(text)]
         }
+        Pick::Import(from) => prompt::open(model, Purpose::ImportFrom(from)),
         Pick::Template(place) => prompt::open(model, Purpose::NameInstance(place)),
     }
 }
@@ -154,7 +163,7 @@ pub(in crate::tui) fn matching(search: &str) -> Vec<&'static Row> {
 }
 
 /// Lists understand arrows and vim's keys.
-fn step(event: KeyEvent) -> Step {
+pub(super) fn step(event: KeyEvent) -> Step {
     match event.code {
         KeyCode::Char('j') => Step::By(1),
         KeyCode::Char('k') => Step::By(-1),

@@ -1,12 +1,17 @@
 //! The only place where the model changes: a message in, effects out. No I/O, no clock, no wait.
 
+mod checkup;
 mod commands;
+mod crash;
 mod data;
 mod dialogs;
+mod import;
 mod movement;
 mod pointer;
 mod prompt;
 mod quit;
+mod sheet;
+mod starting;
 
 pub(in crate::tui) use self::dialogs::matching;
 
@@ -64,6 +69,14 @@ pub(super) fn update(model: &mut Model, msg: Msg, now: Now) -> Vec<Effect> {
         Msg::Details(name, details) => data::details(model, name, *details),
         Msg::Edited(name, report) => data::edited(model, &name, &report),
         Msg::Created(result) => data::created(model, result),
+        Msg::Checkup(answer) => checkup::shown(model, answer),
+        Msg::Weighed(names, fits) => starting::weighed(model, names, &fits),
+        Msg::Crash(name, bundle) => match *bundle {
+            Ok(bundle) => crash::shown(model, &name, bundle.as_ref()),
+            Err(why) => tell(model, Kind::Bad, format!("{name}: {why}")),
+        },
+        Msg::Exported(answer) => crash::exported(model, answer),
+        Msg::Imported(request, answer) => import::answered(model, request, answer),
         Msg::Log(msg) => {
             if model.log.is_news(&msg) {
                 model.soil(Dirty::Soon);
@@ -183,6 +196,7 @@ fn act(model: &mut Model, action: Action) -> Vec<Effect> {
             model.details.clear();
             vec![Effect::Refresh]
         }
+        Action::Doctor => checkup::ask(model),
         Action::Zoom => {
             model.zoom = !model.zoom;
             Vec::new()
@@ -250,12 +264,14 @@ fn act(model: &mut Model, action: Action) -> Vec<Effect> {
         Action::Mark => movement::mark(model),
         Action::MarkAll => movement::mark_all(model),
         Action::Menu => commands::menu(model),
-        Action::Start => commands::start(model),
+        Action::Start => starting::start(model),
         Action::Stop => commands::confirm(model, super::effect::Command::Stop),
         Action::Restart => commands::confirm(model, super::effect::Command::Restart),
         Action::Kill => commands::confirm(model, super::effect::Command::Kill),
         Action::Edit => commands::edit(model),
         Action::New => commands::new_instance(model),
+        Action::Import => import::menu(model),
+        Action::Crash => crash::ask(model),
         Action::Yank => commands::yank(model),
         Action::EventsLevel => {
             model.feed.next_level();

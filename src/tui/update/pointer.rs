@@ -6,6 +6,7 @@ use super::super::layout::Class;
 use super::super::model::dialog::Dialog;
 use super::super::model::table::{Line, Sort};
 use super::super::model::{Dirty, Hit, Model, Pane, Split};
+use super::sheet::{self, Outcome};
 use super::{act, dialogs, go_to_pane, log_effects, movement, quit, remembered};
 
 pub(super) fn click(model: &mut Model, hit: Hit) -> Vec<Effect> {
@@ -89,6 +90,13 @@ fn choice(model: &mut Model, place: usize) -> Vec<Effect> {
             model.table.marks.clear();
             question.effects
         }
+        Some(Dialog::Sheet(mut paper)) => match sheet::press(&mut paper, place) {
+            Outcome::Closes(effects) => effects,
+            Outcome::Stays(effects) => {
+                model.dialogs.push(Dialog::Sheet(paper));
+                effects
+            }
+        },
         Some(Dialog::Question(_) | Dialog::Help { .. } | Dialog::Text { .. }) | None => Vec::new(),
     }
 }
@@ -101,6 +109,7 @@ pub(super) fn wheel(model: &mut Model, pane: Pane, lines: i32) -> Vec<Effect> {
             Dialog::Help { scroll, .. } | Dialog::Text { scroll, .. } => {
                 *scroll = scroll.saturating_add_signed(step);
             }
+            Dialog::Sheet(sheet) => sheet.scroll_by(step, model.size),
             Dialog::Palette { .. } | Dialog::Menu(_) | Dialog::Question(_) | Dialog::Quit(_) => {}
         }
         return Vec::new();

@@ -8,12 +8,13 @@ use super::super::effect::Effect;
 use super::super::model::dialog::{Dialog, Prompt, Purpose};
 use super::super::model::filter::Filter;
 use super::super::model::{Model, Pane};
+use super::import;
 
 pub(super) fn open(model: &mut Model, purpose: Purpose) -> Vec<Effect> {
     let before = match purpose {
         Purpose::FilterTable => model.table.filter.text().to_owned(),
         Purpose::FilterEvents => model.feed.filter.text().to_owned(),
-        Purpose::NameInstance(_) => String::new(),
+        Purpose::NameInstance(_) | Purpose::ImportFrom(_) => String::new(),
     };
     model.prompt = Some(Prompt {
         purpose,
@@ -39,15 +40,15 @@ pub(super) fn key(model: &mut Model, event: KeyEvent) -> Vec<Effect> {
                 prompt.input.value().trim().to_owned(),
             );
             model.prompt = None;
-            if let Purpose::NameInstance(template) = purpose {
-                if text.is_empty() {
-                    return Vec::new();
-                }
-                return vec![Effect::Create {
+            return match purpose {
+                Purpose::FilterTable | Purpose::FilterEvents => Vec::new(),
+                Purpose::NameInstance(_) | Purpose::ImportFrom(_) if text.is_empty() => Vec::new(),
+                Purpose::NameInstance(template) => vec![Effect::Create {
                     template,
                     name: text,
-                }];
-            }
+                }],
+                Purpose::ImportFrom(from) => import::preview(from, text),
+            };
         }
         _ => {
             prompt.input.handle_event(&Event::Key(event));
@@ -69,7 +70,7 @@ fn apply(model: &mut Model, purpose: &Purpose, text: &str) {
             model.feed.filter = Filter::parse(text);
             model.feed.keep();
         }
-        Purpose::NameInstance(_) => {}
+        Purpose::NameInstance(_) | Purpose::ImportFrom(_) => {}
     }
 }
 

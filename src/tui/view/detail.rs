@@ -87,6 +87,8 @@ fn lines(model: &Model, row: &InstanceRow, width: usize) -> Vec<Line> {
         if let Some(evidence) = &autopsy.evidence {
             add("it said", evidence.clone(), Role::Dim);
         }
+        let crash = model.keymap.first(super::super::keymap::Action::Crash);
+        add("", format!("{crash} shows what was kept of it"), Role::Dim);
     } else if let Some(reason) = &row.reason {
         add("why", reason.clone(), Role::Busy);
     }

@@ -7,7 +7,7 @@ use super::super::model::dialog::{Button, Dialog, Menu, Question, Quit};
 use super::super::model::{Hit, Model};
 use super::super::theme::Role;
 use super::pen::Pen;
-use super::{Hits, help};
+use super::{Hits, help, sheet};
 
 pub(super) fn draw(model: &Model, screen: Rect, pen: &mut Pen<'_>, hits: &mut Hits) {
     for dialog in &model.dialogs {
@@ -20,6 +20,7 @@ pub(super) fn draw(model: &Model, screen: Rect, pen: &mut Pen<'_>, hits: &mut Hi
             Dialog::Menu(menu) => draw_menu(menu, screen, pen, hits),
             Dialog::Question(question) => draw_question(question, screen, pen, hits),
             Dialog::Quit(question) => draw_quit(question, screen, pen, hits),
+            Dialog::Sheet(paper) => sheet::draw(paper, screen, pen, hits),
             Dialog::Text {
                 title,
                 lines,
@@ -227,6 +228,6 @@ fn widest<'a>(texts: impl Iterator<Item = &'a str>) -> usize {
     texts.map(format::width).max().unwrap_or(0)
 }
 
-fn fit(size: usize) -> u16 {
+pub(super) fn fit(size: usize) -> u16 {
     u16::try_from(size).unwrap_or(u16::MAX)
 }

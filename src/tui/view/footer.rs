@@ -3,6 +3,7 @@
 use ratatui::layout::Rect;
 
 use super::super::format;
+use super::super::host::ImportFrom;
 use super::super::keymap::{Context, ROWS};
 use super::super::model::dialog::{Prompt, Purpose};
 use super::super::model::{Hit, Leaving, Model, Pane};
@@ -88,6 +89,11 @@ fn typed(prompt: &Prompt, area: Rect, pen: &mut Pen<'_>) {
         ),
         Purpose::FilterEvents => ("filter events: ", "words or regex, ! for not"),
         Purpose::NameInstance(_) => ("name of the new instance: ", "a-z 0-9 _ -"),
+        Purpose::ImportFrom(ImportFrom::LlamaSwap) => ("llama-swap's file: ", "a path; ~ is home"),
+        Purpose::ImportFrom(ImportFrom::Presets) => ("presets file: ", "a path; ~ is home"),
+        Purpose::ImportFrom(ImportFrom::Command) => {
+            ("command: ", "VARIABLE=value llama-server -m …")
+        }
     };
     let mut x = pen.text(area.x + 1, area.y, area.width, label, Role::Accent);
     x = pen.line(x, area.y, area.right().saturating_sub(x + 1), &prompt.input);

@@ -9,6 +9,7 @@ mod header;
 mod help;
 mod log;
 mod pen;
+mod sheet;
 mod spark;
 mod table;
 mod toasts;

@@ -150,6 +150,7 @@ fn arrow(model: &Model) -> &'static str {
 /// What to do when there is nothing to show.
 fn empty(model: &Model, area: Rect, pen: &mut Pen<'_>) {
     let new = model.keymap.first(super::super::keymap::Action::New);
+    let import = model.keymap.first(super::super::keymap::Action::Import);
     let back = model.keymap.first(super::super::keymap::Action::Back);
     let lines: Vec<(String, Role)> = if !model.fleet.known {
         vec![("looking for the fleet…".to_owned(), Role::Dim)]
@@ -161,7 +162,10 @@ fn empty(model: &Model, area: Rect, pen: &mut Pen<'_>) {
                 format!("{new}  makes one: choose a template, give it a name, edit it"),
                 Role::Text,
             ),
-            (String::new(), Role::Text),
+            (
+                format!("{import}  takes them over: from llama-swap, presets or a command"),
+                Role::Text,
+            ),
             ("or write one by hand:".to_owned(), Role::Dim),
             (
                 format!("{}/instances/NAME/config.toml", model.home),
