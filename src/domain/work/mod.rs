@@ -9,6 +9,7 @@ mod attention;
 mod changed;
 mod chunk;
 mod command;
+mod ending;
 mod refused;
 mod set;
 #[cfg(test)]
@@ -22,6 +23,7 @@ pub use self::attention::Attention;
 pub use self::changed::Changed;
 pub use self::chunk::{Chunk, InvalidChunk};
 pub use self::command::{InvalidCommand, PhaseCommand};
+pub use self::ending::judge;
 pub use self::refused::Refused;
 pub use self::set::{Applied, Draft, Edit, Loaded, Order, UNIT_LIMIT, Waiters, WorkSet};
 pub use self::transition::{Illegal, PhaseEnd, Request, Step};
@@ -128,6 +130,8 @@ pub struct WorkCounts {
 pub struct WorkSnapshot {
     pub generation: u64,
     pub units: Vec<WorkUnit>,
+    /// What READY units with a command wait for before the owner runs it.
+    pub waits: BTreeMap<Chunk, String>,
 }
 
 impl Phase {

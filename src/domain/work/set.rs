@@ -39,6 +39,8 @@ pub enum Order {
     Begin(Chunk, RunId),
     /// The owner's run of a phase has ended.
     End(Chunk, RunId, PhaseEnd),
+    /// The owner cannot run it.
+    Flag(Chunk, Attention),
 }
 
 /// A unit to be created.
@@ -179,6 +181,7 @@ impl WorkSet {
             Order::Delete(chunk, waiters) => self.delete(&chunk, waiters, now),
             Order::Begin(chunk, run) => self.step(&chunk, Request::Begin(run), now),
             Order::End(chunk, run, end) => self.step(&chunk, Request::Ended(run, end), now),
+            Order::Flag(chunk, why) => self.step(&chunk, Request::Flag(why), now),
         }
     }
 

@@ -10,7 +10,8 @@
 //! | NEEDS_ATTENTION, run ending | *ending* | *ending* | the run has ended | the run has ended | the new reason | *ending* | *ending* |
 //! | DONE | *done* | *done* | not its run | not its run | *done* | at GOAL: READY or BLOCKED | as it is |
 //!
-//! Words in italics are refusals. Three rules hold in every row:
+//! `Ended(run, NotBegun)` is a turn given back: as `Failed`, but RUNNING run becomes READY or
+//! BLOCKED again. Words in italics are refusals. Three rules hold in every row:
 //!
 //! - READY means that every blocker is DONE, BLOCKED that one is not. `Queue` asks for READY and
 //!   `Wait` for BLOCKED; asking for the one that is not true is refused with the reason. Between
@@ -48,6 +49,8 @@ pub enum PhaseEnd {
     Succeeded,
     /// In any other way.
     Failed(Attention),
+    /// It never began: whose turn it is, is decided anew.
+    NotBegun,
 }
 
 /// Where a request leads.
@@ -251,6 +254,7 @@ fn ended(
                 None => (State::Done, phase),
             },
             PhaseEnd::Failed(why) => (State::NeedsAttention { why, ending: None }, phase),
+            PhaseEnd::NotBegun => (waiting_state(open), phase),
         },
         // Who asked for attention gets it, however the command ended.
         State::NeedsAttention {

@@ -31,6 +31,7 @@ fn orders() -> impl Strategy<Value = Vec<Order>> {
     let end = prop_oneof![
         Just(PhaseEnd::Succeeded),
         Just(PhaseEnd::Failed(Attention::because("it failed"))),
+        Just(PhaseEnd::NotBegun),
     ];
     let create =
         (any_chunk(), any_phase(), any_blockers()).prop_map(|(chunk, phase, blocked_by)| {
@@ -65,6 +66,7 @@ fn orders() -> impl Strategy<Value = Vec<Order>> {
         6 => change,
         1 => (any_chunk(), waiters).prop_map(|(chunk, waiters)| Order::Delete(chunk, waiters)),
         2 => (any_chunk(), any_run()).prop_map(|(chunk, run)| Order::Begin(chunk, run)),
+        1 => any_chunk().prop_map(|chunk| Order::Flag(chunk, Attention::because("it cannot run"))),
         3 => (any_chunk(), any_run(), end).prop_map(|(chunk, run, end)| Order::End(chunk, run, end)),
     ];
     proptest::collection::vec(order, 1..120)
@@ -109,7 +111,9 @@ fn holds(set: &WorkSet) -> Result<(), TestCaseError> {
 fn legal(order: &Order, before: &WorkUnit, after: &WorkUnit) -> Result<(), TestCaseError> {
     let (named, asked) = match order {
         Order::Edit(chunk, edit) => (*chunk == before.chunk, edit.status),
-        Order::Begin(chunk, _) | Order::End(chunk, ..) => (*chunk == before.chunk, None),
+        Order::Begin(chunk, _) | Order::End(chunk, ..) | Order::Flag(chunk, _) => {
+            (*chunk == before.chunk, None)
+        }
         Order::Create(_) | Order::Delete(..) => (false, None),
     };
     let reopened = named && matches!(asked, Some(WorkStatus::Ready | WorkStatus::Blocked));
