@@ -9,12 +9,16 @@ use std::path::{Path, PathBuf};
 use etcetera::BaseStrategy as _;
 
 use crate::domain::instance::InstanceName;
+use crate::domain::work::Chunk;
 
 /// The environment variable that names the home.
 pub const HOME_VARIABLE: &str = "LLAMA_ORCH_HOME";
 
 /// The directory's name below the platform's data directory.
 const DATA_DIR_NAME: &str = "llama-orch";
+
+/// The folder of work units among those of instances; an instance may be called so too.
+const WORK: &str = "work";
 
 /// The directory that holds `instances/ state/ logs/ bins/`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -174,6 +178,24 @@ impl Home {
         self.all_runs_dir().join(name.as_str())
     }
 
+    /// The files of the runs of work units, a directory per unit.
+    #[must_use]
+    pub fn work_runs_dir(&self) -> PathBuf {
+        self.all_runs_dir().join(WORK)
+    }
+
+    /// The files of one work unit's run.
+    #[must_use]
+    pub fn work_run_dir(&self, chunk: &Chunk) -> PathBuf {
+        self.work_runs_dir().join(work_folder(chunk))
+    }
+
+    /// Where the commands of a work unit log.
+    #[must_use]
+    pub fn work_logs_dir(&self, chunk: &Chunk) -> PathBuf {
+        self.root.join("logs").join(WORK).join(work_folder(chunk))
+    }
+
     #[must_use]
     pub fn crashes_dir(&self, name: &InstanceName) -> PathBuf {
         self.state_dir().join("crashes").join(name.as_str())
@@ -236,6 +258,16 @@ impl Home {
     #[must_use]
     pub fn autostart_file(&self) -> PathBuf {
         self.root.join("autostart.json")
+    }
+}
+
+/// Names a unit's folder. The files of a run and logs have a dot in their names, and those of an
+/// instance called `work` lie beside these folders; no unit's name has a plus.
+fn work_folder(chunk: &Chunk) -> String {
+    if chunk.as_str().contains('.') {
+        format!("{chunk}+")
+    } else {
+        chunk.to_string()
     }
 }
 
@@ -356,6 +388,29 @@ mod tests {
         )
         .expect("resolve the home");
         assert_eq!(home.root(), place.root.join("project/deep"));
+    }
+
+    #[test]
+    fn a_unit_and_an_instance_called_work_share_no_file() {
+        let home = Home::open(Path::new("/h"), HomeOrigin::Flag).expect("a path");
+        let chunk = |name: &str| Chunk::parse(name).expect("a name");
+        let rows = [
+            ("parser", "/h/state/runs/work/parser", "/h/logs/work/parser"),
+            (
+                "spec.json",
+                "/h/state/runs/work/spec.json+",
+                "/h/logs/work/spec.json+",
+            ),
+            (
+                "stdout.log.1",
+                "/h/state/runs/work/stdout.log.1+",
+                "/h/logs/work/stdout.log.1+",
+            ),
+        ];
+        for (name, runs, logs) in rows {
+            assert_eq!(home.work_run_dir(&chunk(name)), Path::new(runs));
+            assert_eq!(home.work_logs_dir(&chunk(name)), Path::new(logs));
+        }
     }
 
     #[test]
