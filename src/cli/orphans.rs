@@ -12,7 +12,7 @@ use crate::config::home::Home;
 use crate::domain::instance::InstanceName;
 use crate::domain::run::StopMode;
 use crate::process::orphans::{self, Orphan};
-use crate::process::runfiles::{self, RunFile, RunPaths, SpecFile};
+use crate::process::runfiles::{self, RunFile, SpecFile};
 
 /// Between asking an orphan to end and killing it.
 const GRACE: Duration = Duration::from_secs(10);
@@ -42,7 +42,8 @@ pub(super) async fn run(
     args: &OrphansArgs,
     output: &Output,
 ) -> Result<Exit, CliError> {
-    let claimed = orphans::claimed(&home.all_runs_dir());
+    let folders = orphans::folders(&home.all_runs_dir(), &home.work_runs_dir());
+    let claimed = orphans::claimed(&folders);
     let scan = orphans::scan(|token| claimed.contains(token))?;
     // Runs of other homes are looked after there.
     let ours: Vec<&Orphan> = scan
@@ -149,9 +150,8 @@ fn proof(orphan: &Orphan) -> String {
 /// Writes the run files that an orphan's instance lost; the owner adopts it by them.
 fn adopt(home: &Home, ours: &[&Orphan], pid: i32) -> Result<String, CliError> {
     let orphan = find(ours, pid)?;
-    let entries = std::fs::read_dir(home.all_runs_dir()).into_iter().flatten();
-    let of_run = entries.filter_map(Result::ok).find_map(|entry| {
-        let paths = RunPaths::new(entry.path());
+    let folders = orphans::folders(&home.all_runs_dir(), &home.work_runs_dir());
+    let of_run = folders.into_iter().find_map(|paths| {
         let spec: SpecFile = runfiles::read(&paths.spec()).ok()??;
         (Some(spec.run_id.as_str()) == orphan.run_id.as_deref()).then_some((paths, spec))
     });

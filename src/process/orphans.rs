@@ -11,7 +11,9 @@ use rustix::process::{Signal, WaitId, WaitIdOptions, waitid};
 
 use super::argv;
 use super::os;
-use super::runfiles::{self, RUN_VARIABLE, RunFile, RunPaths, SpecFile, TOKEN_VARIABLE};
+use super::runfiles::{
+    self, HOME_VARIABLE, RUN_VARIABLE, RunFile, RunPaths, SpecFile, TOKEN_VARIABLE,
+};
 use crate::domain::run::{ProcessId, StopMode};
 
 /// A shim that has not reported within this is given up by its owner.
@@ -28,7 +30,8 @@ pub struct Orphan {
     pub executable: String,
     /// Secrets masked.
     pub command: Vec<String>,
-    /// The working directory, which is the home it was started in.
+    /// The home it was started in: what its environment says, which is that of a work unit's
+    /// command, or its working directory.
     pub home: Option<String>,
 }
 
@@ -64,17 +67,26 @@ pub fn scan(is_claimed: impl Fn(&str) -> bool) -> io::Result<Scan> {
     Ok(scan)
 }
 
-/// Returns the tokens of all runs that an instance of a home accounts for; `runs` is the folder with
-/// a folder per instance.
+/// Lists the folders that may hold a run: those in `runs`, which are of instances, and those in
+/// `work_runs`, which are of work units.
 #[must_use]
-pub fn claimed(runs: &Path) -> BTreeSet<String> {
-    let Ok(entries) = fs::read_dir(runs) else {
-        return BTreeSet::new();
-    };
-    entries
+pub fn folders(runs: &Path, work_runs: &Path) -> Vec<RunPaths> {
+    [runs, work_runs]
+        .into_iter()
+        .filter_map(|folder| fs::read_dir(folder).ok())
+        .flatten()
         .filter_map(Result::ok)
-        .filter_map(|entry| {
-            let paths = RunPaths::new(entry.path());
+        .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
+        .map(|entry| RunPaths::new(entry.path()))
+        .collect()
+}
+
+/// Returns the tokens of all runs that these folders account for.
+#[must_use]
+pub fn claimed(folders: &[RunPaths]) -> BTreeSet<String> {
+    folders
+        .iter()
+        .filter_map(|paths| {
             let spec: SpecFile = runfiles::read(&paths.spec()).ok()??;
             let Some(run) = runfiles::read::<RunFile>(&paths.run()).ok()? else {
                 // Its shim is about to write what it started.
@@ -182,7 +194,10 @@ fn describe(pid: i32, token: String) -> io::Result<Orphan> {
         run_id: os::environment_variable(pid, RUN_VARIABLE)?,
         executable: link("exe")?,
         command: argv::masked(&words),
-        home: link("cwd").ok(),
+        home: match os::environment_variable(pid, HOME_VARIABLE)? {
+            Some(home) => Some(home),
+            None => link("cwd").ok(),
+        },
     })
 }
 

@@ -4,6 +4,7 @@ use std::fs;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -108,6 +109,15 @@ pub fn environment_variable(pid: i32, name: &str) -> io::Result<Option<String>> 
         .split(|byte| *byte == 0)
         .find_map(|entry| entry.strip_prefix(prefix.as_bytes()))
         .map(|value| String::from_utf8_lossy(value).into_owned()))
+}
+
+/// Returns whether a process of ours may have this directory as its own.
+///
+/// # Errors
+///
+/// Returns why it may not.
+pub fn may_enter(directory: &Path) -> io::Result<()> {
+    rustix::fs::access(directory, rustix::fs::Access::EXEC_OK).map_err(io::Error::from)
 }
 
 /// Lists the pids in `/proc`.

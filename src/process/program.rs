@@ -70,6 +70,24 @@ pub fn resolve(binary: &Binary) -> Result<Program, ProgramError> {
     }
 }
 
+/// Finds the program that a command's first word names, as a shell in `cwd` would: one with a slash
+/// is a path, another is looked up in `path`.
+///
+/// # Errors
+///
+/// Returns what was looked for and where.
+pub fn find(word: &str, cwd: &Path, path: &str) -> Result<PathBuf, ProgramError> {
+    if word.contains('/') {
+        let file = cwd.join(word);
+        check(&file)?;
+        return Ok(file);
+    }
+    search(word, OsStr::new(path)).ok_or_else(|| ProgramError::NotInPath {
+        name: word.to_owned(),
+        path: path.to_owned(),
+    })
+}
+
 /// The kernel marks a program whose file an upgrade replaced; the new file does as well.
 fn replaced(path: PathBuf) -> PathBuf {
     let text = path.to_string_lossy();
@@ -121,6 +139,26 @@ mod tests {
             Err(ProgramError::NotInPath { .. })
         ));
         assert!(resolve(&Binary::InPath("sh".to_owned())).is_ok());
+    }
+
+    #[test]
+    fn a_commands_first_word_is_found_as_a_shell_finds_it() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let found = |word: &str| {
+            find(word, folder.path(), "/usr/bin:/bin").map_err(|error| error.to_string())
+        };
+        assert!(found("sh").is_ok_and(|path| path.ends_with("sh")));
+        assert_eq!(found("/bin/sh"), Ok(PathBuf::from("/bin/sh")));
+        let missing = folder.path().join("./run.sh");
+        assert_eq!(
+            found("./run.sh"),
+            Err(format!(
+                "the executable {} does not exist",
+                missing.display()
+            ))
+        );
+        let unknown = "no no-such-tool in PATH (/usr/bin:/bin)";
+        assert_eq!(found("no-such-tool"), Err(unknown.to_owned()));
     }
 
     #[test]

@@ -26,6 +26,9 @@ pub const TOKEN_VARIABLE: &str = "LLAMA_ORCH_ID";
 /// The environment variable that carries the run id.
 pub const RUN_VARIABLE: &str = "LLAMA_ORCH_RUN";
 
+/// The environment variable that tells a work unit's command which home it belongs to.
+pub const HOME_VARIABLE: &str = "LLAMA_ORCH_HOME";
+
 /// Where the files of one instance's run are: `<home>/state/runs/<name>/`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunPaths {

@@ -73,7 +73,8 @@ fn models(case: &Case<'_>, found: &mut Vec<Found>) {
 
 fn left_behind(case: &Case<'_>, found: &mut Vec<Found>) {
     let home = case.patient.home;
-    let claimed = orphans::claimed(&home.all_runs_dir());
+    let folders = orphans::folders(&home.all_runs_dir(), &home.work_runs_dir());
+    let claimed = orphans::claimed(&folders);
     let scan = match orphans::scan(|token| claimed.contains(token)) {
         Ok(scan) => scan,
         Err(error) => {
