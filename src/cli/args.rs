@@ -279,6 +279,13 @@ pub(super) enum StreamChoice {
 pub(super) struct LogsArgs {
     /// The instance
     pub(super) name: String,
+    #[command(flatten)]
+    pub(super) how: LogOptions,
+}
+
+/// What of a log is printed, and how.
+#[derive(Clone, Debug, Args)]
+pub(super) struct LogOptions {
     /// Keep printing what is added, across rotation and restarts
     #[arg(short, long)]
     pub(super) follow: bool,

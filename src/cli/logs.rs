@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::args::{LogsArgs, StreamChoice};
+use super::args::{LogOptions, LogsArgs, StreamChoice};
 use super::exit::{CliError, Exit};
 use super::output::{Flow, Output};
 use super::select;
@@ -16,7 +16,7 @@ use crate::config::home::Home;
 use crate::config::load;
 use crate::domain::instance::InstanceName;
 use crate::domain::log::{
-    At, Case, Cursor, Direction, Ending, LogLine, Page, PageQuery, Pattern, Stream, Streams,
+    At, Case, Cursor, Direction, Ending, LogLine, Page, PageQuery, Pattern, Stream, Streams, Whose,
 };
 use crate::logs::{LINE_LIMIT, LogError, PAGE_LINES, Reader};
 use crate::supervisor::log_files;
@@ -33,12 +33,12 @@ enum Source {
     Here,
 }
 
-/// One instance's log, as the arguments choose it.
+/// A log, as the arguments choose it.
 struct Log {
     source: Source,
     /// Also used when an owner vanishes: a cursor means the same to both.
     reader: Reader,
-    name: InstanceName,
+    whose: Whose,
     streams: Streams,
     filter: Option<Pattern>,
 }
@@ -58,6 +58,20 @@ struct Printer<'a> {
 pub(super) async fn run(home: &Home, args: &LogsArgs, output: &Output) -> Result<Exit, CliError> {
     let set = load::load(home);
     let name = select::one(&set, &args.name)?;
+    print(home, Whose::Instance(name), &args.how, output).await
+}
+
+/// Prints a log as the options choose it, and follows it when they say so.
+///
+/// # Errors
+///
+/// Returns an error when an option is wrong or the log cannot be read.
+pub(super) async fn print(
+    home: &Home,
+    whose: Whose,
+    args: &LogOptions,
+    output: &Output,
+) -> Result<Exit, CliError> {
     let since = args.since.as_deref().map(parse_since).transpose()?;
     let streams = match (args.stderr, args.stream) {
         (true, _) | (false, StreamChoice::Stderr) => Streams::Stderr,
@@ -72,7 +86,7 @@ pub(super) async fn run(home: &Home, args: &LogsArgs, output: &Output) -> Result
         Some(client) => Source::Owner(client),
         None => Source::Here,
     };
-    let mut log = Log::new(home, source, &name, streams, filter);
+    let mut log = Log::new(home, source, whose.clone(), streams, filter);
     let printer = Printer {
         output,
         timestamps: args.timestamps,
@@ -88,7 +102,7 @@ pub(super) async fn run(home: &Home, args: &LogsArgs, output: &Output) -> Result
         None => tail(&mut log, args.tail, printer, unfinished).await?,
     };
     if end == Cursor::default() && !args.follow {
-        output.say(&format!("{name} has not logged anything yet"));
+        output.say(&format!("{whose} has not logged anything yet"));
     }
     if flow == Flow::ReaderGone || !args.follow {
         return Ok(Exit::Success);
@@ -108,7 +122,7 @@ pub(super) async fn follow_new(
     output: &Output,
 ) -> Result<Exit, CliError> {
     let source = Source::Owner(client.clone());
-    let mut log = Log::new(home, source, name, Streams::Both, None);
+    let mut log = Log::new(home, source, Whose::from(name), Streams::Both, None);
     let end = log.page(At::End, Direction::Backward, 0, Duration::ZERO);
     let end = end.await?.end;
     let printer = Printer {
@@ -207,14 +221,14 @@ impl Log {
     fn new(
         home: &Home,
         source: Source,
-        name: &InstanceName,
+        whose: Whose,
         streams: Streams,
         filter: Option<Pattern>,
     ) -> Self {
         Self {
             source,
-            reader: Reader::new(log_files::of(home, name)),
-            name: name.clone(),
+            reader: Reader::new(log_files::of_whom(home, &whose)),
+            whose,
             streams,
             filter,
         }
@@ -237,7 +251,7 @@ impl Log {
             filter: self.filter.clone(),
         };
         if let Source::Owner(client) = &self.source {
-            match client.log_page(&self.name, &query, wait).await {
+            match client.log_page(&self.whose, &query, wait).await {
                 Err(ClientError::NoOwner { .. } | ClientError::Transport(_)) => {
                     // It went away; the files are still here.
                     self.source = Source::Here;
@@ -276,7 +290,7 @@ impl Log {
     fn wrong(&self, error: &LogError) -> CliError {
         match error {
             LogError::Pattern { .. } => CliError::new(Exit::Usage, format!("--grep: {error}")),
-            LogError::Io(_) => CliError::new(Exit::General, format!("{}: {error}", self.name)),
+            LogError::Io(_) => CliError::new(Exit::General, format!("{}: {error}", self.whose)),
         }
     }
 }

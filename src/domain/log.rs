@@ -1,9 +1,19 @@
-//! What is asked of an instance's log and what is answered: places, pages, searches, counts.
+//! What is asked of a log and what is answered: places, pages, searches, counts.
 
 use std::fmt;
 use std::str::FromStr;
 
+use super::instance::InstanceName;
 use super::log_level::LogLevel;
+use super::work::Chunk;
+
+/// Whose output a log holds.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Whose {
+    Instance(InstanceName),
+    /// The commands of a work unit.
+    Unit(Chunk),
+}
 
 /// Which of a server's two outputs a line came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -210,6 +220,27 @@ pub struct Size {
 
 impl Stream {
     pub const ALL: [Self; 2] = [Self::Stdout, Self::Stderr];
+}
+
+impl From<&InstanceName> for Whose {
+    fn from(name: &InstanceName) -> Self {
+        Self::Instance(name.clone())
+    }
+}
+
+impl From<&Self> for Whose {
+    fn from(whose: &Self) -> Self {
+        whose.clone()
+    }
+}
+
+impl fmt::Display for Whose {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Instance(name) => write!(f, "{name}"),
+            Self::Unit(chunk) => write!(f, "work unit {chunk}"),
+        }
+    }
 }
 
 impl Streams {
