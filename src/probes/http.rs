@@ -67,6 +67,12 @@ impl Key {
     pub fn new(text: String) -> Self {
         Self(text)
     }
+
+    /// Returns the key itself, for an environment that only its own user can read.
+    #[must_use]
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
 }
 
 impl fmt::Debug for Key {

@@ -210,6 +210,17 @@ fn about(
     })
 }
 
+/// Takes the secrets of the run on record out of these lines.
+pub(super) fn mask(paths: &RunPaths, lines: &mut [String]) {
+    let Ok(Some(spec)) = read::<SpecFile>(&paths.spec()) else {
+        return;
+    };
+    let secrets = secrets_of(&spec);
+    for line in lines {
+        *line = without(line, &secrets);
+    }
+}
+
 /// Collects the values that must not be written down: of arguments, variables and key files.
 fn secrets_of(spec: &SpecFile) -> Vec<String> {
     let masked = secrets::mask_args(&spec.args);

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use crate::domain::autopsy::Traces;
-use crate::domain::exit::RunExit;
+use crate::domain::exit::{ExitStatus, RunExit};
 use crate::logs::ending::{self, Start};
 use crate::process::launch::ShimProgram;
 use crate::process::live::LiveRun;
@@ -90,7 +90,11 @@ pub fn traces(paths: &RunPaths, run: &RunFile, exit: &RunExit, oom: &mut OomWatc
     let Some(spec) = spec.filter(|spec| spec.run_id == run.run_id) else {
         return Traces::default();
     };
-    let killed = exit.status.and_then(|status| status.signal()) == Some(KILL);
+    let killed = match exit.status {
+        Some(ExitStatus::Signal(signal)) => signal == KILL,
+        Some(ExitStatus::Code(code)) => code == KILL_IN_A_SHELL,
+        None => false,
+    };
     let oom_kill = match &spec.oom {
         Some(before) if killed => oom.explain(before),
         Some(_) | None => None,
@@ -105,6 +109,9 @@ pub fn traces(paths: &RunPaths, run: &RunFile, exit: &RunExit, oom: &mut OomWatc
 /// SIGKILL, which is what the OOM killer sends.
 const KILL: i32 = 9;
 
+/// What a shell ends with when what it ran was killed so.
+const KILL_IN_A_SHELL: i32 = 128 + KILL;
+
 /// Returns the end of what the run said on stderr, and on stdout when its log goes there.
 fn last_lines(spec: &SpecFile, run: &RunFile) -> Vec<String> {
     let stdout = tail(&spec.stdout, run.stdout_start, TAIL);
@@ -115,6 +122,26 @@ fn last_lines(spec: &SpecFile, run: &RunFile) -> Vec<String> {
     };
     lines.extend(ending::lines(&tail(&spec.stderr, run.stderr_start, TAIL)));
     lines
+}
+
+/// Returns the last lines that say anything of each stream of a run on record, stdout's first.
+#[must_use]
+pub fn last_words(paths: &RunPaths, run: &RunFile, count: usize) -> Vec<String> {
+    let spec: Option<SpecFile> = read(&paths.spec()).ok().flatten();
+    let Some(spec) = spec.filter(|spec| spec.run_id == run.run_id) else {
+        return Vec::new();
+    };
+    let streams = [
+        (&spec.stdout, run.stdout_start),
+        (&spec.stderr, run.stderr_start),
+    ];
+    let mut words = Vec::new();
+    for (log, start) in streams {
+        let mut lines = ending::lines(&tail(log, start, TAIL));
+        lines.retain(|line| !line.trim().is_empty());
+        words.extend(lines.split_off(lines.len().saturating_sub(count)));
+    }
+    words
 }
 
 /// Returns the last bytes of this run's output; a shim of an older version did not say where it

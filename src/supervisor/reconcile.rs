@@ -30,6 +30,8 @@ pub(super) const SPACING: Duration = Duration::from_secs(30);
 pub(super) struct Known {
     pub(super) home: Home,
     pub(super) runs: Vec<KnownRun>,
+    /// Runs of work units that are watched.
+    pub(super) units: Vec<KnownUnit>,
     /// Of every run that exists or is being made.
     pub(super) run_ids: BTreeSet<String>,
     /// Fixed ports of instances without a run.
@@ -45,6 +47,13 @@ pub(super) struct KnownRun {
     pub(super) child: ProcessId,
     pub(super) shim: ProcessId,
     pub(super) port: Option<u16>,
+}
+
+/// The run of a work unit that the supervisor watches.
+pub(super) struct KnownUnit {
+    pub(super) token: String,
+    pub(super) child: ProcessId,
+    pub(super) shim: ProcessId,
 }
 
 pub(super) struct IdlePort {
@@ -86,13 +95,18 @@ pub(super) fn look(known: &Known, memory: &mut Memory, cancelled: &CancellationT
         .runs
         .iter()
         .flat_map(|run| [run.child, run.shim])
+        .chain(known.units.iter().flat_map(|unit| [unit.child, unit.shim]))
         .collect();
     found.survey.reaped = memory.inherited.reap(&ours, Instant::now()).len();
     found.survey.strangers = strangers(known, memory, cancelled);
     if cancelled.is_cancelled() {
         return found;
     }
-    match orphans::scan(|token| known.runs.iter().any(|run| run.token == token)) {
+    let is_known = |token: &str| {
+        known.runs.iter().any(|run| run.token == token)
+            || known.units.iter().any(|unit| unit.token == token)
+    };
+    match orphans::scan(is_known) {
         Ok(scan) => sort_out(known, scan.orphans, &mut found),
         Err(error) => warn!(%error, "look for orphans"),
     }
@@ -256,6 +270,16 @@ impl KnownRun {
             child: live.child().id,
             shim: ProcessId::from(live.run.shim),
             port: live.run.port,
+        }
+    }
+}
+
+impl KnownUnit {
+    pub(super) fn of(live: &LiveRun) -> Self {
+        Self {
+            token: live.run.token.clone(),
+            child: live.child().id,
+            shim: ProcessId::from(live.run.shim),
         }
     }
 }

@@ -10,7 +10,7 @@ use tokio_util::task::TaskTracker;
 use tracing::warn;
 
 use super::Scope;
-use super::actor::{Actor, Message, Parts};
+use super::actor::{Actor, Message, Parts, look_at_units};
 use super::clock::{Clock, wall};
 use super::config_watch;
 use super::configs;
@@ -32,7 +32,7 @@ use crate::domain::fleet::FleetSnapshot;
 use crate::domain::instance::InstanceName;
 use crate::domain::lifecycle::Desired;
 use crate::domain::run::{RunId, StopMode};
-use crate::domain::work::WorkSnapshot;
+use crate::domain::work::{Chunk, WorkSnapshot};
 use crate::process::adopt::{self, Adoption};
 use crate::process::launch::ShimProgram;
 use crate::process::live::LiveRun;
@@ -90,11 +90,16 @@ pub async fn start(
         Scope::Only(_) => None,
     };
     let (prepared, watch) = (home.clone(), config_watch.clone());
-    let (loaded, found) = tokio::task::spawn_blocking(move || {
+    let begun = remembered.work_units.iter();
+    let begun = begun.filter_map(|unit| Some((unit.chunk.clone(), unit.state.run()?.clone())));
+    let begun: Vec<(Chunk, RunId)> = begun.collect();
+    let (loaded, found, found_units) = tokio::task::spawn_blocking(move || {
         if let Some(watch) = watch {
             watch.follow(&prepared);
         }
-        (configs::read(&prepared, None), look_at_runs(&prepared))
+        let loaded = configs::read(&prepared, None);
+        let found_units = look_at_units(&prepared, begun);
+        (loaded, look_at_runs(&prepared), found_units)
     })
     .await?;
     let shim = ShimProgram::find().map_err(StartError::Shim)?;
@@ -169,6 +174,7 @@ pub async fn start(
         names: actor.first_starts(&remembered),
     });
     actor.note_work(work_writes, work_told);
+    actor.take_over_units(found_units);
     actor.begin(inputs).await;
     let audience = board.audience.clone();
     let delivery = measure::deliver(board, sender.clone());

@@ -71,6 +71,7 @@ impl Actor {
             return;
         };
         self.missed_ends(effects);
+        self.look_for_units();
         self.looking.until_pruning -= 1;
         if self.looking.until_pruning == 0 {
             self.looking.until_pruning = LOOKS_PER_PRUNING;
@@ -122,9 +123,11 @@ impl Actor {
 
     /// Ends that were not told although the process is gone at the second look.
     fn missed_ends(&mut self, effects: &mut Vec<Effect>) {
+        let units = self.units.running.values();
         let ended: HashSet<u64> = self
             .watching
             .values()
+            .chain(units)
             .filter(|watching| !os::is_alive(watching.live.watched_fd()))
             .map(|watching| watching.key)
             .collect();
@@ -139,11 +142,15 @@ impl Actor {
                 .iter()
                 .find(|(_, watching)| watching.key == key);
             let name = name.map(|(name, _)| name.clone());
+            let of_whom = match self.unit_of(key) {
+                Some(chunk) => format!("work unit {chunk}: "),
+                None => String::new(),
+            };
             self.announce(
                 name,
                 Level::Warning,
                 EventType::Reconciled,
-                "its process had ended and nobody was told".to_owned(),
+                format!("{of_whom}its process had ended and nobody was told"),
             );
             self.ended(key, effects);
         }
@@ -171,8 +178,10 @@ impl Actor {
             runs: runs
                 .map(|(name, watching)| KnownRun::of(name, &watching.live))
                 .collect(),
+            units: self.known_units(),
             run_ids: instances
                 .filter_map(|(_, instance)| Some(instance.phase.run()?.to_string()))
+                .chain(self.unit_run_ids())
                 .collect(),
             idle: idle.collect(),
             signature: self.signature,

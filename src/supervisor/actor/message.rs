@@ -10,6 +10,7 @@ use super::super::state::Up;
 use super::super::work::Origin;
 use super::look_over::LookedOver;
 use super::work::WorkReply;
+use super::work_runs::UnitMessage;
 use crate::domain::instance::InstanceName;
 use crate::domain::work::Order;
 use crate::process::live::LiveRun;
@@ -55,6 +56,8 @@ pub enum Message {
         origin: Origin,
         reply: WorkReply,
     },
+    /// Something came of the runs of work units.
+    Unit(UnitMessage),
     Input(Input),
     Launched {
         name: InstanceName,

@@ -6,7 +6,8 @@
 //! configurations run on blocking threads and answer with a message.
 //!
 //! `message` is what comes in, `effects` what goes out, `reading` and `runs` are the two
-//! things that come back later; `work` is the same for work units.
+//! things that come back later; `work`, `work_runs` and
+//! `work_ends` are the same for work units.
 
 mod effects;
 mod look_over;
@@ -16,6 +17,8 @@ mod reading;
 mod refresh;
 mod runs;
 mod work;
+mod work_ends;
+mod work_runs;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -54,6 +57,9 @@ use refresh::Probe;
 use runs::Watching;
 use work::Work;
 pub use work::WorkReply;
+pub(super) use work_ends::look_at_units;
+pub use work_runs::UnitMessage;
+use work_runs::UnitRuns;
 
 /// A launch that is under way is waited for this long when the owner ends.
 const LAUNCH_END: Duration = Duration::from_secs(3);
@@ -74,6 +80,7 @@ pub(super) struct Actor {
     pub(super) clock: Clock,
     pub(super) board: Board,
     work: Work,
+    units: UnitRuns,
     /// The last good ones.
     settings: Settings,
     /// Of the configuration files as they were last read.
@@ -132,6 +139,7 @@ impl Actor {
             clock: parts.clock,
             board: parts.board,
             work: Work::new(parts.work.0, parts.work.1),
+            units: UnitRuns::default(),
             settings: parts.settings,
             signature: parts.signature,
             config_watch: parts.config_watch,
@@ -186,7 +194,9 @@ impl Actor {
         for message in batch.drain(..) {
             self.take(message, &mut effects, &mut replies, &mut settled);
         }
+        self.take_turns();
         self.carry_out(effects).await;
+        self.act_on_units();
         let generation = self.publish();
         self.publish_work();
         for (reply, answer) in replies {
@@ -231,6 +241,7 @@ impl Actor {
                 origin,
                 reply,
             } => self.work_order(order, origin, reply),
+            Message::Unit(message) => self.unit_message(message),
             Message::ConfigsRead { loaded, then } => {
                 self.configs_read(loaded, then, effects, replies);
             }
@@ -304,7 +315,10 @@ impl Actor {
         for input in inputs {
             self.decide(input, &mut effects);
         }
+        self.units.changed = true;
+        self.take_turns();
         self.carry_out(effects).await;
+        self.act_on_units();
         self.publish();
         self.publish_work();
     }

@@ -52,6 +52,7 @@ impl Actor {
         self.reading = false;
         self.fleet.max_loading = loaded.settings.supervisor.max_loading.max(1) as usize;
         self.settings = loaded.settings;
+        self.units.changed = true;
         self.signature = loaded.signature;
         let configs = Configs {
             instances: loaded.instances,

@@ -35,6 +35,9 @@ impl Actor {
 
     /// The shim (or, without one, the server) of a run ended.
     pub(super) fn ended(&mut self, key: u64, effects: &mut Vec<Effect>) {
+        if self.unit_ended(key) {
+            return;
+        }
         let Some(name) = self
             .watching
             .iter()

@@ -8,6 +8,7 @@ use super::super::clock::wall;
 use super::super::handle::WorkAnswer;
 use super::super::work::{Board, Decided, Origin, Told, WorkError, WorkWrite};
 use super::Actor;
+use super::work_runs::Act;
 use crate::domain::work::{Order, WorkSnapshot, WorkUnit};
 
 /// The actor's part in work units.
@@ -49,9 +50,13 @@ impl Actor {
             unit,
             writes,
             told,
-            stop: _,
+            stop,
         } = self.work.board.handle(order, origin, settings, wall())?;
         self.note_work(writes, told);
+        self.units.changed = true;
+        if let Some(run) = stop {
+            self.units.acts.push(Act::Stop(unit.chunk.clone(), run));
+        }
         Ok(unit)
     }
 
@@ -69,6 +74,9 @@ impl Actor {
     pub(super) fn publish_work(&mut self) {
         let generation = self.work.picture.borrow().generation;
         let mut next = self.work.board.snapshot(generation);
+        let waits = self.units.turns.waits().iter();
+        let waits = waits.map(|(chunk, waits)| (chunk.clone(), waits.to_string()));
+        next.waits = waits.collect();
         let mut shown = generation;
         if next != **self.work.picture.borrow() {
             shown += 1;

@@ -212,7 +212,7 @@ fn probe_anew(
 }
 
 /// Returns the spec that a run is probed by: how to look is the file's, where is the run's.
-pub(super) fn probed(spec: &Arc<InstanceSpec>, up: &Up) -> Arc<InstanceSpec> {
+pub(in crate::supervisor) fn probed(spec: &Arc<InstanceSpec>, up: &Up) -> Arc<InstanceSpec> {
     match up.started_with.get("server.host") {
         Some(host) if *host != spec.server.host => {
             let mut spec = InstanceSpec::clone(spec);

@@ -32,6 +32,7 @@ use std::sync::Arc;
 
 use self::commands::{begin_stop, command_given, set_desired};
 use self::configs::configs_loaded;
+pub(super) use self::configs::probed as spec_of_run;
 use self::ends::{Ended, ended_unwatched, exited};
 use self::health::{measured, probed, stalled, wedged};
 use self::reconcile::surveyed;

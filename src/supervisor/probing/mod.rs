@@ -22,6 +22,7 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot, watch};
 
 pub use once::probe_once;
+pub(super) use target::Endpoint;
 
 use super::actor::Message;
 use super::measure::Board;

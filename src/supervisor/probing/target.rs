@@ -20,6 +20,38 @@ pub(super) struct Target {
     key: Option<Key>,
 }
 
+/// What a client of a server has to know.
+#[derive(Debug, PartialEq, Eq)]
+pub(in crate::supervisor) struct Endpoint {
+    /// Where the paths of OpenAI's interface begin.
+    pub(in crate::supervisor) base_url: String,
+    /// The socket that takes the URL's host's place.
+    pub(in crate::supervisor) socket: Option<PathBuf>,
+    pub(in crate::supervisor) key: Option<Key>,
+}
+
+impl Endpoint {
+    /// Finds out from the configuration of a run; `None` without a port. Reads the key file.
+    pub(in crate::supervisor) fn of(
+        spec: &InstanceSpec,
+        port: Option<u16>,
+        root: &Path,
+    ) -> Option<Self> {
+        let target = Target::new(spec, port, root);
+        let key = target.key_now();
+        let address = target.address?;
+        let prefix = target.prefix.trim_end_matches('/');
+        Some(Self {
+            base_url: format!("http://{}{prefix}/v1", address.authority()),
+            socket: match address {
+                Address::Tcp { .. } => None,
+                Address::Unix(path) => Some(path),
+            },
+            key,
+        })
+    }
+}
+
 impl Target {
     /// Finds out from the configuration; `root` is the server's working directory.
     pub(super) fn new(spec: &InstanceSpec, port: Option<u16>, root: &Path) -> Self {
@@ -119,6 +151,36 @@ mod tests {
                 .server()
                 .is_none()
         );
+    }
+
+    #[test]
+    fn a_client_is_told_where_the_interface_begins() {
+        let folder = Path::new("/h");
+        let endpoint = |host: &str, args: &str| {
+            let mut spec = spec("a");
+            spec.server.host = host.to_owned();
+            spec.args = args.split_whitespace().map(str::to_owned).collect();
+            Endpoint::of(&spec, Some(8081), folder)
+        };
+        let rows = [
+            ("127.0.0.1", "", "http://127.0.0.1:8081/v1", None),
+            ("0.0.0.0", "", "http://127.0.0.1:8081/v1", None),
+            ("::", "--api-prefix /x/", "http://[::1]:8081/x/v1", None),
+            (
+                "/run/a.sock",
+                "",
+                "http://localhost/v1",
+                Some("/run/a.sock"),
+            ),
+        ];
+        for (host, args, base_url, socket) in rows {
+            let expected = Endpoint {
+                base_url: base_url.to_owned(),
+                socket: socket.map(PathBuf::from),
+                key: None,
+            };
+            assert_eq!(endpoint(host, args), Some(expected), "{host}");
+        }
     }
 
     #[test]

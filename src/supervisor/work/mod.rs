@@ -10,7 +10,14 @@
 //! or this process, unless `work.remote_commands` says otherwise; nor may anybody else move a
 //! command to another worktree.
 
+pub mod launch;
+pub mod need;
 mod told;
+pub mod turns;
+#[cfg(test)]
+mod turns_tests;
+
+use std::collections::BTreeMap;
 
 use crate::config::settings::WorkSettings;
 use crate::domain::event::{EventType, Level};
@@ -116,6 +123,7 @@ impl Board {
         WorkSnapshot {
             generation,
             units: self.set.in_order().into_iter().cloned().collect(),
+            waits: BTreeMap::new(),
         }
     }
 
@@ -136,7 +144,8 @@ impl Board {
             | Order::Edit(..)
             | Order::Delete(..)
             | Order::Begin(..)
-            | Order::End(..) => return Ok(()),
+            | Order::End(..)
+            | Order::Flag(..) => return Ok(()),
         };
         Err(WorkError::OnlyHere { what })
     }
@@ -177,7 +186,6 @@ impl WorkError {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
     use std::path::PathBuf;
 
     use super::*;
