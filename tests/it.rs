@@ -13,6 +13,7 @@ mod health;
 mod install;
 mod kills;
 mod layering;
+mod lint;
 mod logs;
 mod oom;
 mod owner;

@@ -8,6 +8,7 @@ use clap::{Args, ValueEnum};
 use super::config::{check, machine};
 use super::exit::{CliError, Exit};
 use super::output::Output;
+use super::suggest::Devices;
 use crate::config::draft::{Draft, Suggestions};
 use crate::config::home::Home;
 use crate::config::load::{self, ConfigSet};
@@ -34,7 +35,8 @@ pub(super) struct InitArgs {
     /// What the build computes on
     #[arg(long, value_enum, default_value_t, value_name = "PROFILE")]
     pub(super) profile: Profile,
-    /// The number of the device that is made visible
+    /// The number of the device that is made visible [default: of those the build lists, the one
+    /// with the most free memory]
     #[arg(long, value_name = "N")]
     pub(super) device: Option<u32>,
     /// Layers held by the device: a number, all or auto [default: all, unless the profile is cpu]
@@ -66,7 +68,7 @@ pub(super) enum Profile {
 }
 
 impl Profile {
-    fn backend(self) -> Backend {
+    pub(super) fn backend(self) -> Backend {
         match self {
             Self::Cpu => Backend::Cpu,
             Self::Vulkan => Backend::Vulkan,
@@ -112,7 +114,9 @@ pub(super) fn run(home: &Home, args: &InitArgs, output: &Output) -> Result<Exit,
     let set = load::load(home);
     let path = home.instances_dir().join(name.as_str()).join("config.toml");
     refuse_taken(&set, &name, &path, args.force)?;
-    let text = draft(home, &set, &name, args)?.text();
+    let binary = binary(home, args);
+    let devices = Devices::of(home, &binary);
+    let text = draft(home, &set, &name, args, binary, &devices)?.text();
     if path.exists() {
         let backup = save::backup_path(&path);
         fs::copy(&path, &backup)?;
@@ -126,7 +130,7 @@ pub(super) fn run(home: &Home, args: &InitArgs, output: &Output) -> Result<Exit,
     save::save(&path, &text, existing)
         .map_err(|error| CliError::new(Exit::General, error.to_string()))?;
     output.line(&path.display().to_string())?;
-    tell(home, &name, &path, args.profile, output);
+    tell(home, &name, &path, args.profile, &devices, output);
     Ok(Exit::Success)
 }
 
@@ -167,6 +171,8 @@ fn draft(
     set: &ConfigSet,
     name: &InstanceName,
     args: &InitArgs,
+    binary: String,
+    devices: &Devices,
 ) -> Result<Draft, CliError> {
     let mut draft = Draft::new(Suggestions::Shown);
     draft.heading(format!(
@@ -176,11 +182,6 @@ fn draft(
     draft.heading(format!(
         "Check it with: llama-orch config lint {name}    Start it with: llama-orch up {name}"
     ));
-    let binary = args.binary.as_deref().unwrap_or("llama-server");
-    let binary = match binary.contains(['/', '\\']) {
-        true => from_home(home, Path::new(binary)),
-        false => binary.to_owned(),
-    };
     let is_simulated = binary == crate::config::SIMULATED;
     draft.set("binary.path", binary);
     match (&args.model, only_model(home)) {
@@ -205,7 +206,12 @@ fn draft(
     let on_gpu = backend != Backend::Cpu;
     if on_gpu || args.layers.is_some() || args.device.is_some() {
         draft.set("gpu.backend", backend.as_str());
-        draft.set("gpu.device_id", i64::from(args.device.unwrap_or(0)));
+        let best = devices.best(args.profile);
+        let device = args.device.or(best.as_ref().map(|best| best.number));
+        draft.set("gpu.device_id", i64::from(device.unwrap_or(0)));
+        if let (None, Some(best)) = (args.device, best) {
+            draft.remark("gpu.device_id", best.words);
+        }
         match &args.layers {
             Some(Layers::Word(word)) => draft.set("gpu.layers", *word),
             Some(Layers::Count(count)) => draft.set("gpu.layers", i64::from(*count)),
@@ -213,6 +219,20 @@ fn draft(
         }
     }
     Ok(draft)
+}
+
+/// Returns what `binary.path` is to be.
+fn binary(home: &Home, args: &InitArgs) -> String {
+    let binary = args.binary.as_deref().unwrap_or("llama-server");
+    if !binary.contains(['/', '\\']) {
+        return binary.to_owned();
+    }
+    let path = from_home(home, Path::new(binary));
+    // A bare name would be looked up in PATH.
+    match path.contains(['/', '\\']) {
+        true => path,
+        false => format!("./{path}"),
+    }
 }
 
 /// Returns a path as a file of the home names it: relative when it is below the home. What was
@@ -258,7 +278,14 @@ pub(super) fn free_port(first: u16, used: &[u16]) -> Result<u16, CliError> {
         .ok_or_else(|| CliError::new(Exit::PortInUse, format!("no port from {first} on is free")))
 }
 
-fn tell(home: &Home, name: &InstanceName, path: &Path, profile: Profile, output: &Output) {
+fn tell(
+    home: &Home,
+    name: &InstanceName,
+    path: &Path,
+    profile: Profile,
+    devices: &Devices,
+    output: &Output,
+) {
     let set = load::load(home);
     let row = set.rows.iter().find(|row| match row {
         Ok(loaded) => loaded.path == path,
@@ -274,24 +301,8 @@ fn tell(home: &Home, name: &InstanceName, path: &Path, profile: Profile, output:
         None => Vec::new(),
     };
     check::say(&findings, home, output);
-    if profile == Profile::Cpu
-        && let Some((what, profile)) = gpu_here()
-    {
-        output.hint(&format!(
-            "this machine has {what}: --profile {profile} uses it, when the build does"
-        ));
+    if let (Profile::Cpu, Some(unused)) = (profile, devices.unused()) {
+        output.hint(&unused);
     }
     output.hint(&format!("start it: llama-orch up {name}"));
-}
-
-/// Returns a GPU whose device file is there, with the profile for it.
-fn gpu_here() -> Option<(&'static str, &'static str)> {
-    [
-        ("/dev/nvidiactl", "an NVIDIA GPU", "cuda"),
-        ("/dev/kfd", "an AMD GPU", "hip"),
-        ("/dev/dri/renderD128", "a GPU", "vulkan"),
-    ]
-    .into_iter()
-    .find(|(device, _, _)| Path::new(device).exists())
-    .map(|(_, what, profile)| (what, profile))
 }

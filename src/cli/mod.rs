@@ -27,6 +27,7 @@ mod ps;
 mod select;
 mod session;
 mod shell;
+mod suggest;
 mod table;
 mod tar;
 mod tracing;

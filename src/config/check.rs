@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::fields::Field;
+use super::fields::{Field, Kind};
 use super::finding::{Finding, Severity};
 use super::read::{self, Item};
 use super::tree::{Entry, Format, Node, Place, Source, Value};
@@ -25,6 +25,8 @@ pub(super) struct Checked<'a> {
     prefix: &'a str,
     values: BTreeMap<&'static str, (Item, Place)>,
     tables: BTreeMap<String, Place>,
+    /// Where the items of a list of texts stand.
+    items: BTreeMap<&'static str, Vec<Place>>,
     findings: Vec<Finding>,
 }
 
@@ -40,6 +42,7 @@ pub(super) fn check<'a>(
         prefix,
         values: BTreeMap::new(),
         tables: BTreeMap::new(),
+        items: BTreeMap::new(),
         findings: Vec::new(),
     };
     if root.is_table() {
@@ -123,6 +126,10 @@ impl Checked<'_> {
                 complaint.help,
             );
         }
+        if let (Kind::Texts, Value::List(items)) = (&field.kind, &entry.node.value) {
+            let places = items.iter().map(|item| item.place.clone());
+            self.items.insert(field.path, places.collect());
+        }
         if let Some(item) = item {
             self.values
                 .insert(field.path, (item, entry.node.place.clone()));
@@ -167,8 +174,7 @@ impl Checked<'_> {
         let field = format!("{}{path}", self.prefix);
         let mut finding = source.finding(severity, &place.span, field, message);
         finding.help = help;
-        // Arguments and variables hold keys; their lines are never shown.
-        if ["args", "env"].iter().any(|table| is_in(path, table)) {
+        if may_hold_keys(path) {
             finding.excerpt = None;
         }
         self.findings.push(finding);
@@ -193,13 +199,27 @@ impl Checked<'_> {
             let path = self.sources.first().map(|source| source.path.clone());
             Finding::about_file(Severity::Error, path.unwrap_or_default(), String::new())
         };
-        self.place(path).map_or_else(nowhere, |place| {
-            self.sources
-                .get(place.source)
-                .map_or_else(nowhere, |source| {
-                    source.finding(Severity::Error, &place.span, path.to_owned(), String::new())
-                })
-        })
+        self.place(path)
+            .and_then(|place| self.anchor_at(path, &place))
+            .unwrap_or_else(nowhere)
+    }
+
+    /// Returns empty findings that point at the items of a list of texts.
+    pub(super) fn item_anchors(&self, path: &str) -> Vec<Finding> {
+        let places = self.items.get(path).into_iter().flatten();
+        places
+            .filter_map(|place| self.anchor_at(path, place))
+            .collect()
+    }
+
+    fn anchor_at(&self, path: &str, place: &Place) -> Option<Finding> {
+        let source = self.sources.get(place.source)?;
+        let mut finding =
+            source.finding(Severity::Error, &place.span, path.to_owned(), String::new());
+        if may_hold_keys(path) {
+            finding.excerpt = None;
+        }
+        Some(finding)
     }
 
     fn place(&self, path: &str) -> Option<Place> {
@@ -326,6 +346,11 @@ impl Checked<'_> {
             _ => None,
         }
     }
+}
+
+/// Arguments and variables hold keys; their lines are never shown.
+fn may_hold_keys(path: &str) -> bool {
+    ["args", "env"].iter().any(|table| is_in(path, table))
 }
 
 /// Returns whether `path` is `table` or something in it.

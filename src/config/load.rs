@@ -61,6 +61,8 @@ pub struct Loaded {
     pub(super) directory: String,
     /// Empty findings that point at fields.
     pub(super) anchors: BTreeMap<&'static str, Finding>,
+    /// Empty findings that point at the items of `args`.
+    args_anchors: Vec<Finding>,
     /// Where each field was said; fields that nobody named are absent.
     pub(super) origins: BTreeMap<String, Origin>,
 }
@@ -156,6 +158,17 @@ impl Loaded {
         field.clone_into(&mut finding.field);
         finding.severity = severity;
         finding.message = message;
+        finding
+    }
+
+    /// Makes a finding about one of the arguments, at its place in the file.
+    #[must_use]
+    pub fn finding_in_args(&self, place: usize, severity: Severity, message: String) -> Finding {
+        let mut finding = self.finding("args", severity, message);
+        if let Some(anchor) = self.args_anchors.get(place) {
+            (finding.line, finding.column) = (anchor.line, anchor.column);
+            finding.file.clone_from(&anchor.file);
+        }
         finding
     }
 }
@@ -285,6 +298,7 @@ pub(super) fn interpret(
         .iter()
         .map(|field| (*field, checked.anchor(field)))
         .collect();
+    let args_anchors = checked.item_anchors("args");
     let mut findings = checked.into_findings();
     // What is only a warning about the defaults is told once, by the settings.
     findings.retain(|finding| finding.is_error() || finding.file == *path);
@@ -304,6 +318,7 @@ pub(super) fn interpret(
         fingerprint: fingerprint(texts.join("\0").as_bytes()),
         directory,
         anchors,
+        args_anchors,
         origins,
     })
 }

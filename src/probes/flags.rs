@@ -47,6 +47,16 @@ pub enum FlagError {
     Removed { flag: String, advice: String },
 }
 
+impl FlagError {
+    /// Returns the flag as it was written.
+    #[must_use]
+    pub fn flag(&self) -> &str {
+        match self {
+            Self::Unknown { flag, .. } | Self::Removed { flag, .. } => flag,
+        }
+    }
+}
+
 fn proposal(nearest: Option<&String>) -> String {
     nearest.map_or_else(String::new, |nearest| format!("; did you mean {nearest}?"))
 }
@@ -101,8 +111,18 @@ impl Flags {
     ///
     /// Returns the first one, with the name that was most likely meant.
     pub fn check(&self, args: &[String]) -> Result<(), FlagError> {
-        let mut args = args.iter();
-        while let Some(arg) = args.next() {
+        match self.refused(args).into_iter().next() {
+            Some((_, error)) => Err(error),
+            None => Ok(()),
+        }
+    }
+
+    /// Lists every argument that the build surely refuses, with its place.
+    #[must_use]
+    pub fn refused(&self, args: &[String]) -> Vec<(usize, FlagError)> {
+        let mut refused = Vec::new();
+        let mut args = args.iter().enumerate();
+        while let Some((place, arg)) = args.next() {
             let spelling = spelling(arg);
             let (name, joined) = match spelling.split_once('=') {
                 Some((name, _)) => (name, true),
@@ -113,10 +133,11 @@ impl Flags {
                     removed: Some(advice),
                     ..
                 }) => {
-                    return Err(FlagError::Removed {
+                    let error = FlagError::Removed {
                         flag: name.to_owned(),
                         advice: advice.clone(),
-                    });
+                    };
+                    refused.push((place, error));
                 }
                 Some(flag) if !joined => {
                     for _ in 0..flag.values {
@@ -125,16 +146,17 @@ impl Flags {
                 }
                 Some(_) => {}
                 None if is_flag(name) => {
-                    return Err(FlagError::Unknown {
+                    let error = FlagError::Unknown {
                         flag: name.to_owned(),
                         nearest: self.nearest(name),
-                    });
+                    };
+                    refused.push((place, error));
                 }
                 // A value we took for none, or a word that the server itself will refuse.
                 None => {}
             }
         }
-        Ok(())
+        refused
     }
 
     /// Returns what was most likely meant.

@@ -1,5 +1,7 @@
 //! Looks at an instance on this machine: what its file names, and whether it would work here.
 
+mod build;
+
 use std::io::ErrorKind;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -12,7 +14,6 @@ use crate::config::home::Home;
 use crate::config::load::{ConfigSet, Loaded};
 use crate::domain::gguf::ModelHeader;
 use crate::domain::instance::{Backend, InstanceName, Layers, Port};
-use crate::probes::devices::{self, Asking};
 use crate::probes::gguf::{self, HeaderError};
 use crate::process::ports::{self, PortError};
 use crate::process::program;
@@ -62,6 +63,7 @@ pub(in crate::cli) fn lint(home: &Home, set: &ConfigSet, loaded: &Loaded) -> Vec
     lints.threads();
     lints.gpu();
     lints.devices();
+    lints.flags();
     lints.logs();
     lints.args();
     lints.findings
@@ -257,53 +259,6 @@ impl Lints<'_> {
         }
     }
 
-    /// A device that the build does not list ends the server at its start, or leaves it on the CPU.
-    fn devices(&mut self) {
-        let spec = &self.loaded.spec;
-        let gpu = spec.gpu;
-        let named = argument_after(&spec.args, &["-dev", "--device"]).map(str::to_owned);
-        let prefix = device_prefix(gpu.backend);
-        if named.is_none() && prefix.is_none() {
-            return;
-        }
-        let Ok(program) = program::resolve(&spec.binary) else {
-            return; // told already
-        };
-        let state = self.home.state_dir();
-        let list = devices::listed(&state, &program.path, &program.prefix, Asking::Once);
-        let Some(list) = list else {
-            return; // an older build, which does not say
-        };
-        let names: Vec<String> = list.devices.into_iter().map(|device| device.name).collect();
-        let help = match names.as_slice() {
-            [] => "it lists none: this build computes on the CPU".to_owned(),
-            names => format!("it lists {}", names.join(", ")),
-        };
-        if let Some(named) = named {
-            let unknown = named
-                .split(',')
-                .find(|name| *name != "none" && !names.iter().any(|known| known == name));
-            if let Some(unknown) = unknown {
-                let message = format!("args: the build knows no device {unknown}");
-                self.tell("args", Severity::Lint, message, &help);
-            }
-            return;
-        }
-        let Some(prefix) = prefix else { return };
-        let count = names.iter().filter(|name| name.starts_with(prefix)).count();
-        let backend = gpu.backend.as_str();
-        if count == 0 {
-            let message = format!("gpu.backend {backend:?}: the build lists no such device");
-            self.tell("gpu.backend", Severity::Lint, message, &help);
-        } else if usize::try_from(gpu.device_id).is_ok_and(|device| device >= count) {
-            let message = format!(
-                "gpu.device_id {}: the build lists {count} of {backend}, counted from 0",
-                gpu.device_id
-            );
-            self.tell("gpu.device_id", Severity::Lint, message, &help);
-        }
-    }
-
     fn logs(&mut self) {
         let logs = [
             ("logs.stdout", self.loaded.spec.logs.stdout.clone()),
@@ -351,18 +306,6 @@ impl Lints<'_> {
                 self.tell("args", Severity::Lint, message, help);
             }
         }
-    }
-}
-
-/// Returns how the names of a backend's devices begin in `--list-devices`.
-fn device_prefix(backend: Backend) -> Option<&'static str> {
-    match backend {
-        Backend::Cpu => None,
-        Backend::Vulkan => Some("Vulkan"),
-        Backend::Cuda => Some("CUDA"),
-        Backend::Metal => Some("M"), // "Metal", and "MTL" of newer builds
-        Backend::Hip | Backend::Rocm => Some("ROCm"),
-        Backend::Sycl => Some("SYCL"),
     }
 }
 
