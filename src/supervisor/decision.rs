@@ -222,6 +222,9 @@ pub enum Outcome {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ignored {
     AlreadyRunning,
+    AlreadyStarting,
+    /// Too many others are loading; it starts when it is its turn.
+    AlreadyWaiting,
     NotRunning,
 }
 

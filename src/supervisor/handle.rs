@@ -51,6 +51,10 @@ pub struct WorkAnswer {
 pub enum CommandError {
     #[error("it is already running")]
     AlreadyRunning,
+    #[error("it is already starting")]
+    AlreadyStarting,
+    #[error("it is already waiting for its turn to load (max_loading)")]
+    AlreadyWaiting,
     #[error("it is not running")]
     NotRunning,
     #[error(transparent)]
@@ -63,6 +67,8 @@ impl From<Ignored> for CommandError {
     fn from(ignored: Ignored) -> Self {
         match ignored {
             Ignored::AlreadyRunning => Self::AlreadyRunning,
+            Ignored::AlreadyStarting => Self::AlreadyStarting,
+            Ignored::AlreadyWaiting => Self::AlreadyWaiting,
             Ignored::NotRunning => Self::NotRunning,
         }
     }

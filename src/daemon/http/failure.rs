@@ -81,7 +81,9 @@ impl From<JsonRejection> for Failure {
 impl From<CommandError> for Failure {
     fn from(error: CommandError) -> Self {
         let code = match &error {
-            CommandError::AlreadyRunning => ErrorCode::AlreadyRunning,
+            CommandError::AlreadyRunning
+            | CommandError::AlreadyStarting
+            | CommandError::AlreadyWaiting => ErrorCode::AlreadyRunning,
             CommandError::NotRunning => ErrorCode::NotRunning,
             CommandError::Denied(Denied::Unknown { .. }) => ErrorCode::NotFound,
             CommandError::Denied(Denied::Broken { .. }) => ErrorCode::Invalid,

@@ -37,13 +37,22 @@ pub(super) fn start(
     effects: &mut Vec<Effect>,
 ) -> Outcome {
     match &mut instance.phase {
-        Phase::Waiting { .. } | Phase::Up(_) => {
+        Phase::Waiting { .. } => {
             set_desired(instance, name, Desired::Running, effects);
-            return Outcome::Ignored(Ignored::AlreadyRunning);
+            return Outcome::Ignored(Ignored::AlreadyWaiting);
+        }
+        Phase::Up(up) => {
+            let ignored = if up.was_ready() {
+                Ignored::AlreadyRunning
+            } else {
+                Ignored::AlreadyStarting
+            };
+            set_desired(instance, name, Desired::Running, effects);
+            return Outcome::Ignored(ignored);
         }
         Phase::Launching { stop, .. } => {
             if stop.take().is_none() {
-                return Outcome::Ignored(Ignored::AlreadyRunning);
+                return Outcome::Ignored(Ignored::AlreadyStarting);
             }
         }
         Phase::Stopping { then, .. } => *then = Then::Launch(Origin::User),

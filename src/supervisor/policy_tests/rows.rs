@@ -38,7 +38,12 @@ fn one_loads_at_a_time_and_the_next_follows() {
     rig.command("a", Action::Start);
     let second = rig.command("b", Action::Start);
     assert_eq!(launches(&second, "b"), 0);
+    let again = |rig: &mut Rig, name| rig.command(name, Action::Start).outcome;
+    let ignored = |ignored| Some(Outcome::Ignored(ignored));
+    assert_eq!(again(&mut rig, "b"), ignored(Ignored::AlreadyWaiting));
+    assert_eq!(again(&mut rig, "a"), ignored(Ignored::AlreadyStarting));
     rig.launched("a");
+    assert_eq!(again(&mut rig, "a"), ignored(Ignored::AlreadyStarting));
     let ready = rig.healthy("a");
     assert_eq!(launches(&ready, "b"), 1);
 }
