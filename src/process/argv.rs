@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::domain::device::DEVICE_FLAGS;
 use crate::domain::instance::{Backend, InstanceSpec, Layers};
 
 /// What an inherited environment must not bring in: flags in disguise, our own service manager's
@@ -92,7 +93,7 @@ pub fn environment(
 fn picks_device(args: &[String]) -> bool {
     args.iter().any(|arg| {
         let flag = arg.split('=').next().unwrap_or_default();
-        matches!(flag, "--device" | "-dev")
+        DEVICE_FLAGS.contains(&flag)
     })
 }
 

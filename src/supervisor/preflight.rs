@@ -13,6 +13,7 @@ use super::fit;
 use super::launch::{LaunchFailed, chain};
 use crate::config::home::Home;
 use crate::domain::autopsy::{Autopsy, Cause, RetryClass};
+use crate::domain::device::DEVICE_FLAGS;
 use crate::domain::instance::{Binary, InstanceSpec, Port};
 use crate::domain::lifecycle::Failure;
 use crate::probes::binary::{self, Build};
@@ -26,9 +27,6 @@ const MAGIC: &[u8] = b"GGUF";
 
 /// Arguments that name the model file.
 const MODEL_FLAGS: [&str; 2] = ["-m", "--model"];
-
-/// Arguments that choose devices by name.
-const DEVICE_FLAGS: [&str; 2] = ["-dev", "--device"];
 
 /// Everything is in place: this can be started.
 pub(super) struct Ready {

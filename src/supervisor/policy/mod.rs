@@ -197,13 +197,14 @@ fn timer_fired(
     let Some(instance) = fleet.instances.get_mut(name) else {
         return;
     };
+    let spec = instance.config.spec().map(AsRef::as_ref);
     match &instance.phase {
         Phase::Backoff {
             timer: present,
             reason,
             waits,
             ..
-        } if *present == timer => match due(&fleet.host, waits, moment) {
+        } if *present == timer => match due(&fleet.host, spec, waits, moment) {
             Due::Now => {
                 instance.phase = Phase::Waiting {
                     origin: Origin::Automatic,

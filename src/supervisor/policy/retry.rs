@@ -16,8 +16,9 @@ use super::super::state::{Instance, Phase, Waits};
 use super::event;
 use super::runs::PORT_RETRY;
 use crate::domain::autopsy::{Autopsy, RetryClass};
+use crate::domain::device;
 use crate::domain::event::{EventType, Level};
-use crate::domain::instance::InstanceName;
+use crate::domain::instance::{InstanceName, InstanceSpec};
 use crate::domain::lifecycle::{Desired, Failure};
 use crate::domain::readings::{DeviceReading, HostReadings};
 use crate::domain::restart::{RestartPolicy, next_delay};
@@ -151,7 +152,12 @@ pub(super) enum Due {
 }
 
 /// Looks whether what a backoff waits for has come.
-pub(super) fn due(host: &HostReadings, waits: &Waits, moment: &Moment) -> Due {
+pub(super) fn due(
+    host: &HostReadings,
+    spec: Option<&InstanceSpec>,
+    waits: &Waits,
+    moment: &Moment,
+) -> Due {
     let Waits::Vram { free, at_latest } = waits else {
         return Due::Now;
     };
@@ -159,7 +165,7 @@ pub(super) fn due(host: &HostReadings, waits: &Waits, moment: &Moment) -> Due {
     if left.is_zero() {
         return Due::Now;
     }
-    let now = free_memory(host);
+    let now = free_memory(host, spec);
     if now.is_empty() {
         // Nothing can be measured, so time has to do.
         let waited = BLIND_VRAM_WAIT.saturating_sub(VRAM_LOOK);
@@ -184,9 +190,13 @@ pub(super) fn due(host: &HostReadings, waits: &Waits, moment: &Moment) -> Due {
     Due::Later(VRAM_LOOK.min(left), waits)
 }
 
-/// Bytes free on each device that can be measured.
-fn free_memory(host: &HostReadings) -> Vec<u64> {
+/// Bytes free on each of its devices that can be measured.
+fn free_memory(host: &HostReadings, spec: Option<&InstanceSpec>) -> Vec<u64> {
     let free =
         |device: &DeviceReading| Some(device.memory_total?.saturating_sub(device.memory_used?));
-    host.devices.iter().filter_map(free).collect()
+    let devices = match spec {
+        Some(spec) => device::used_by(&spec.args, &spec.device_label(), &host.devices),
+        None => host.devices.iter().collect(),
+    };
+    devices.into_iter().filter_map(free).collect()
 }

@@ -146,6 +146,35 @@ fn memory_of_a_device_is_waited_for() {
 }
 
 #[test]
+fn memory_of_another_device_is_not_what_is_waited_for() {
+    let mut spec = spec("a");
+    spec.gpu.backend = Backend::Cuda;
+    spec.gpu.device_id = 1;
+    let mut rig = Rig::new();
+    let instance = rig.fleet.instances.get_mut(&name("a")).expect("a");
+    instance.config = Config::Ready(Arc::new(spec));
+    rig.command("a", Action::Start);
+    rig.launched("a");
+    let mut decision = rig.exited_saying("a", ExitStatus::Code(1), &[VRAM]);
+    let own = |free| DeviceReading {
+        label: "GPU1".to_owned(),
+        ..device(free)
+    };
+    let rows = [
+        (1 << 30, 1 << 30, Status::Backoff),
+        (60 << 30, 1 << 30, Status::Backoff),
+        (60 << 30, 9 << 30, Status::Starting),
+    ];
+    for (other, free, expected) in rows {
+        rig.seconds += 10;
+        rig.fleet.host.devices = vec![device(other), own(free)];
+        let (timer, _) = timer_of(&decision).expect("a timer");
+        decision = fire(&mut rig, timer);
+        assert_eq!(rig.status("a"), expected, "{other} {free}");
+    }
+}
+
+#[test]
 fn memory_that_nobody_frees_is_tried_after_the_longest_delay() {
     let (mut rig, mut decision) = crashed(VRAM);
     rig.fleet.host.devices = vec![device(1 << 30)];
