@@ -134,8 +134,13 @@ fn change(
                 let message = format!("its configuration can be used again (it was: {problem})");
                 effects.push(event(name, Level::Info, EventType::ConfigChanged, message));
             }
+            // One that says the same is dropped again: a fleet must not hold two of each.
+            if let Some(same) = last.as_ref().filter(|last| **last == spec) {
+                instance.config = Config::Ready(Arc::clone(same));
+                return;
+            }
             instance.config = Config::Ready(Arc::clone(&spec));
-            if let Some(last) = last.filter(|last| *last != spec) {
+            if let Some(last) = last {
                 apply(instance, name, &last, &spec, moment, effects);
             }
         }

@@ -102,7 +102,8 @@ impl Gauge {
             }
             return None;
         }
-        let answer = tokio::time::timeout(limit, self.ask(now))
+        // Apart from the loop, as this is asked seldom.
+        let answer = Box::pin(tokio::time::timeout(limit, self.ask(now)))
             .await
             .unwrap_or(Answer::Silence);
         if answer == Answer::Silence {

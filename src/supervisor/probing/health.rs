@@ -92,7 +92,8 @@ pub(super) async fn keep_looking(
             // A look that is asked for comes no sooner than a repeated one: each failure counts.
             due = due.min(earliest);
         }
-        let (sight, took) = probe.look().await;
+        // Apart from the loop: what a look needs is needed seldom, and by one run of many at a time.
+        let (sight, took) = Box::pin(probe.look()).await;
         if sight == Sight::Healthy {
             ready = Readiness::Ready;
         }
