@@ -35,7 +35,6 @@ use crate::domain::run::{RunId, StopMode};
 use crate::domain::work::{Chunk, WorkSnapshot};
 use crate::process::adopt::{self, Adoption};
 use crate::process::launch::ShimProgram;
-use crate::process::live::LiveRun;
 use crate::process::runfiles::{self, RunFile, RunPaths, SpecFile};
 use crate::process::watch::PidWatcher;
 use crate::store::StoreError;
@@ -257,15 +256,11 @@ impl Actor {
         if matches!(adoption, Adoption::Live(_) | Adoption::ShimGone(_)) {
             self.keep_wanting(&name, remembered);
         }
-        let started_with = spec
-            .as_ref()
-            .map(|spec| spec.config.clone())
-            .unwrap_or_default();
         match adoption {
             Adoption::Nothing => None,
             Adoption::Live(live) => {
                 let stopping = live.run.stopping_since.map(|_| StopMode::Gentle);
-                let up = remembered.continued(&name, launch::up(&live, started_with));
+                let up = remembered.continued(&name, launch::up(&live, spec));
                 if covered {
                     self.watch(&name, live);
                 }
@@ -273,7 +268,7 @@ impl Actor {
             }
             Adoption::ShimGone(live) => {
                 let stopping = live.run.stopping_since.map(|_| StopMode::Gentle);
-                let up = remembered.continued(&name, launch::up(&live, started_with));
+                let up = remembered.continued(&name, launch::up(&live, spec));
                 if covered {
                     self.attach_again(name.clone(), live);
                 }
@@ -336,19 +331,6 @@ impl Actor {
             instance.desired = Desired::Running;
             self.recorder.desired(name, Desired::Running, wall());
         }
-    }
-
-    fn attach_again(&mut self, name: InstanceName, live: Box<LiveRun>) {
-        let paths = self.launcher.run_paths(&name);
-        let shim = self.launcher.shim.clone();
-        let sender = self.sender.clone();
-        tokio::task::spawn_blocking(move || {
-            let message = match ends::attach(&paths, live, &shim) {
-                Ok(live) => Message::Attached { name, live },
-                Err((live, why)) => Message::AttachFailed { name, live, why },
-            };
-            sender.blocking_send(message).ok(); // the loop has ended
-        });
     }
 
     /// An instance that had given up stays so until a person acts.

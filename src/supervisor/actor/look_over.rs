@@ -8,7 +8,6 @@ use tracing::warn;
 
 use super::super::Scope;
 use super::super::decision::{Effect, Input};
-use super::super::ends;
 use super::super::launch;
 use super::super::reconcile::{self, Found, IdlePort, Known, KnownRun, Memory};
 use super::{Actor, Message, Waiting};
@@ -104,6 +103,7 @@ impl Actor {
         if found.files_changed {
             self.read_configs(Waiting::Touched);
         }
+        self.attach_shimless();
         for (name, adoption) in found.runs {
             self.take_back(name, adoption, effects);
         }
@@ -217,7 +217,7 @@ impl Actor {
         );
         let paths = self.launcher.run_paths(&name);
         let spec: Option<SpecFile> = runfiles::read(&paths.spec()).ok().flatten();
-        let up = launch::up(&live, spec.map(|spec| spec.config).unwrap_or_default());
+        let up = launch::up(&live, spec);
         let stopping = live.run.stopping_since.map(|_| StopMode::Gentle);
         let instance = self.fleet.instances.entry(name.clone()).or_default();
         if instance.desired == Desired::Stopped && stopping.is_none() {
@@ -227,23 +227,7 @@ impl Actor {
                 .desired(&name, Desired::Running, super::super::clock::wall());
         }
         if shimless {
-            let shim = self.launcher.shim.clone();
-            let sender = self.sender.clone();
-            let attached = name.clone();
-            tokio::task::spawn_blocking(move || {
-                let message = match ends::attach(&paths, live, &shim) {
-                    Ok(live) => Message::Attached {
-                        name: attached,
-                        live,
-                    },
-                    Err((live, why)) => Message::AttachFailed {
-                        name: attached,
-                        live,
-                        why,
-                    },
-                };
-                sender.blocking_send(message).ok(); // the loop has ended
-            });
+            self.attach_again(name.clone(), live);
         } else {
             self.watch(&name, live);
         }

@@ -77,6 +77,11 @@ pub enum Message {
         live: Box<LiveRun>,
         why: String,
     },
+    /// A run without a shim still has none; `key` says which one was watched meanwhile.
+    StillShimless {
+        key: u64,
+        why: String,
+    },
 }
 
 /// Looks that are under way; each ends when what it found has been reported.

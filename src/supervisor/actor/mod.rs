@@ -259,6 +259,7 @@ impl Actor {
             Message::AttachFailed { name, live, why } => {
                 self.attach_failed(&name, *live, &why, effects);
             }
+            Message::StillShimless { key, why } => self.still_shimless(key, &why, effects),
         }
     }
 

@@ -12,6 +12,7 @@ use crate::domain::event::{EventType, Level};
 use crate::domain::exit::RunExit;
 use crate::domain::instance::InstanceName;
 use crate::domain::run::{RunId, StopMode};
+use crate::process::adopt;
 use crate::process::listeners::Tree;
 use crate::process::live::LiveRun;
 use crate::process::os;
@@ -21,6 +22,16 @@ use crate::process::runfiles::{self, SpecFile};
 pub(super) struct Watching {
     pub(super) key: u64,
     pub(super) live: Box<LiveRun>,
+    retry: Retry,
+}
+
+/// Whether a new shim is just being tried for a run that has none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Retry {
+    None,
+    UnderWay,
+    /// The server ended meanwhile, which is told when the shim is there or has failed.
+    EndedMeanwhile,
 }
 
 impl Actor {
@@ -30,7 +41,9 @@ impl Actor {
         if let Err(error) = self.watcher.watch(key, live.watched_fd()) {
             error!(%name, %error, "cannot watch the run's process");
         }
-        self.watching.insert(name.clone(), Watching { key, live });
+        let retry = Retry::None;
+        let watching = Watching { key, live, retry };
+        self.watching.insert(name.clone(), watching);
     }
 
     /// The shim (or, without one, the server) of a run ended.
@@ -38,14 +51,13 @@ impl Actor {
         if self.unit_ended(key) {
             return;
         }
-        let Some(name) = self
-            .watching
-            .iter()
-            .find(|(_, watching)| watching.key == key)
-            .map(|(name, _)| name.clone())
-        else {
+        let Some((name, watching)) = self.by_key(key) else {
             return;
         };
+        if watching.retry != Retry::None {
+            watching.retry = Retry::EndedMeanwhile;
+            return;
+        }
         let Some(Watching { live, .. }) = self.watching.remove(&name) else {
             return;
         };
@@ -66,16 +78,68 @@ impl Actor {
             }
             ends::End::ShimLost => {
                 warn!(%name, "the shim was lost; attaching a new one");
-                let shim = self.launcher.shim.clone();
-                let sender = self.sender.clone();
-                tokio::task::spawn_blocking(move || {
-                    let message = match ends::attach(&paths, live, &shim) {
-                        Ok(live) => Message::Attached { name, live },
-                        Err((live, why)) => Message::AttachFailed { name, live, why },
-                    };
-                    sender.blocking_send(message).ok(); // the loop has ended
-                });
+                self.attach_again(name, live);
             }
+        }
+    }
+
+    fn by_key(&mut self, key: u64) -> Option<(InstanceName, &mut Watching)> {
+        let mut all = self.watching.iter_mut();
+        let (name, watching) = all.find(|(_, watching)| watching.key == key)?;
+        Some((name.clone(), watching))
+    }
+
+    /// Starts a shim, beside the loop, for a run that lost its own.
+    pub(in crate::supervisor) fn attach_again(&mut self, name: InstanceName, live: Box<LiveRun>) {
+        let paths = self.launcher.run_paths(&name);
+        let shim = self.launcher.shim.clone();
+        let sender = self.sender.clone();
+        tokio::task::spawn_blocking(move || {
+            let message = match ends::attach(&paths, live, &shim) {
+                Ok(live) => Message::Attached { name, live },
+                Err((live, why)) => Message::AttachFailed { name, live, why },
+            };
+            sender.blocking_send(message).ok(); // the loop has ended
+        });
+    }
+
+    /// Tries once more for every run that lives without a shim.
+    pub(super) fn attach_shimless(&mut self) {
+        for (name, watching) in &mut self.watching {
+            let live = &watching.live;
+            if live.has_shim() || !live.child_is_alive() || watching.retry != Retry::None {
+                continue;
+            }
+            watching.retry = Retry::UnderWay;
+            let (name, key) = (name.clone(), watching.key);
+            let paths = self.launcher.run_paths(&name);
+            let shim = self.launcher.shim.clone();
+            let sender = self.sender.clone();
+            tokio::task::spawn_blocking(move || {
+                let message = match adopt::attach(&paths, None, &shim) {
+                    Ok(live) => Message::Attached {
+                        name,
+                        live: Box::new(live),
+                    },
+                    Err(error) => Message::StillShimless {
+                        key,
+                        why: error.to_string(),
+                    },
+                };
+                sender.blocking_send(message).ok(); // the loop has ended
+            });
+        }
+    }
+
+    /// A new shim could not attach again; that it has none was told when it lost its own.
+    pub(super) fn still_shimless(&mut self, key: u64, why: &str, effects: &mut Vec<Effect>) {
+        let Some((name, watching)) = self.by_key(key) else {
+            return;
+        };
+        warn!(%name, why, "still without a shim");
+        let before = std::mem::replace(&mut watching.retry, Retry::None);
+        if before == Retry::EndedMeanwhile {
+            self.ended(key, effects);
         }
     }
 
@@ -93,7 +157,8 @@ impl Actor {
                 level: Level::Error,
                 kind: EventType::Reconciled,
                 message: format!(
-                    "its shim is gone and no new one could attach: {why}; no log until it restarts"
+                    "its shim is gone and no new one could attach: {why}; its log is lost until one \
+                     can, which is tried every half minute"
                 ),
             });
             self.watch(name, Box::new(live.without_shim()));
