@@ -1,10 +1,15 @@
 //! Kill -9 of the owner, of shims and of both: nothing that dies takes a server, a log byte or an
 //! exit code with it.
 
-use std::process::Stdio;
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
 
 use crate::support::lines::{self, LINE};
-use crate::support::{Guarded, TestHome, is_gone, kill_hard, real_server, trials, wait_until};
+use crate::support::{
+    Guarded, TestHome, is_gone, kill_hard, real_server, trials, wait_until, with_token,
+    write_script,
+};
 
 #[test]
 fn a_killed_owner_loses_nothing_and_the_next_one_adopts() {
@@ -30,6 +35,86 @@ fn a_killed_owner_loses_nothing_and_the_next_one_adopts() {
     let told = "crashed c ended while nobody watched: killed by SIGKILL from outside";
     assert!(events.iter().any(|event| event == told), "{events:#?}");
     home.ok(&["daemon", "stop", "--instances"]);
+}
+
+/// Puts a program of ours into a folder of the test's own.
+fn install(program: &str, folder: &Path) {
+    let to = folder.join(Path::new(program).file_name().unwrap());
+    if fs::hard_link(program, &to).is_err() {
+        fs::copy(program, &to).unwrap();
+    }
+}
+
+#[test]
+fn a_run_whose_new_shim_could_not_attach_gets_one_when_that_is_possible_again() {
+    let home = TestHome::new();
+    let programs = home.path().join("programs");
+    fs::create_dir(&programs).unwrap();
+    install(env!("CARGO_BIN_EXE_llama-orch"), &programs);
+    install(env!("CARGO_BIN_EXE_llama-orch-shim"), &programs);
+    let line = LINE.to_string();
+    let flood = ["--sim-flood", "200", "--sim-flood-length", &line];
+    home.simulated("a", &flood, "");
+    let mut daemon = Command::new(programs.join("llama-orch"));
+    daemon
+        .arg("--home")
+        .arg(home.path())
+        .args(["daemon", "start"]);
+    assert!(daemon.stdin(Stdio::null()).status().unwrap().success());
+    home.ok(&["up", "a"]);
+    let before = home.run_file("a").unwrap();
+    let (shim, away) = (programs.join("llama-orch-shim"), programs.join("away"));
+    fs::rename(&shim, &away).unwrap();
+    write_script(&shim, "#!/bin/sh\nexit 1\n");
+    kill_hard(before.shim.pid);
+    let told = |begins: &str| {
+        let events = home.events();
+        events
+            .iter()
+            .filter(|event| event.starts_with(begins))
+            .count()
+    };
+    let failed = "reconciled a its shim is gone and no new one could attach: ";
+    wait_until("the failure is told", || told(failed) == 1);
+    // The regular look tries again, and does not repeat what it has told.
+    home.ok(&["health"]);
+    home.ok(&["health"]);
+    assert_eq!(told(failed), 1);
+    assert_eq!(home.pid("a"), before.child.pid, "the server goes on");
+    fs::rename(&away, &shim).unwrap();
+    wait_until("a new shim attached", || {
+        home.ok(&["health"]);
+        told("reattached a ") == 1
+    });
+    let now = home.run_file("a").unwrap();
+    assert_eq!(now.child, before.child);
+    let length = home.log_length("a", "stderr");
+    wait_until("the log goes on", || {
+        home.log_length("a", "stderr") > length
+    });
+    home.ok(&["down", "a"]);
+    assert!(is_gone(now.child.pid) && is_gone(now.shim.pid));
+    home.ok(&["daemon", "stop"]);
+}
+
+#[test]
+fn what_both_killed_leave_behind_is_named_when_it_is_in_the_way() {
+    let home = TestHome::new();
+    let more = "restart_policy.enabled = false";
+    home.simulated("a", &["--sim-grandchildren", "1"], more);
+    home.ok(&["up", "a"]);
+    let run = home.run_file("a").unwrap();
+    kill_hard(run.shim.pid);
+    kill_hard(run.child.pid);
+    let left = with_token(&run.token);
+    assert_eq!(left.len(), 1, "{left:?}");
+    let ran = home.run(&["up", "a"]);
+    assert_ne!(ran.code, 0);
+    let remedy = format!("llama-orch orphans --stop {}", left[0]);
+    assert!(ran.stderr.contains(&remedy), "{}", ran.stderr);
+    home.ok(&["orphans", "--stop", &left[0].to_string()]);
+    home.ok(&["up", "a"]);
+    home.ok(&["down", "a"]);
 }
 
 #[test]

@@ -105,8 +105,7 @@ fn phase_of(
     match adopt::inspect(&paths) {
         Adoption::Live(live) | Adoption::ShimGone(live) => {
             let spec: Option<SpecFile> = runfiles::read(&paths.spec()).ok().flatten();
-            let started_with = spec.map(|spec| spec.config).unwrap_or_default();
-            let mut up = launch::up(&live, started_with);
+            let mut up = launch::up(&live, spec);
             if let Some(view) = stored.filter(|view| view.status.is_live()) {
                 up.health = view.health;
             }

@@ -97,9 +97,19 @@ pub fn claimed(folders: &[RunPaths]) -> BTreeSet<String> {
                 .ok()
                 .flatten()
                 .is_some_and(|exit| exit.run_id == run.run_id);
-            (run.run_id == spec.run_id && !is_over).then_some(run.token)
+            // Nor is what is left when both shim and server were killed.
+            let lives = [ProcessId::from(run.shim), ProcessId::from(run.child)]
+                .into_iter()
+                .any(still_runs);
+            (run.run_id == spec.run_id && !is_over && lives).then_some(run.token)
         })
         .collect()
+}
+
+/// A zombie that nobody reaped yet runs no more.
+fn still_runs(process: ProcessId) -> bool {
+    os::stat(process.pid)
+        .is_ok_and(|stat| stat.start_ticks == process.start_ticks && stat.state != 'Z')
 }
 
 /// Returns whether a start that wrote this file may still be under way. A clock that was set back

@@ -68,26 +68,25 @@ pub(super) fn surviving_intents(connection: &Connection) -> Vec<DesiredWrite> {
 pub(super) fn runtime(connection: &Connection) -> Result<HashMap<InstanceName, RuntimeRow>> {
     by_name(
         connection,
-        "SELECT name, pid, port, cmdline, binary_version, status, health, started_at,
+        "SELECT name, pid, port, binary_version, status, health, started_at,
             last_seen_at, last_health_ok_at, restart_attempts, restart_at, last_exit_code,
             last_error FROM runtime",
         |row| {
-            let status = Status::parse(&row.get::<_, String>(5)?).unwrap_or(Status::Stopped);
-            let health = Health::parse(&row.get::<_, String>(6)?).unwrap_or(Health::Unknown);
+            let status = Status::parse(&row.get::<_, String>(4)?).unwrap_or(Status::Stopped);
+            let health = Health::parse(&row.get::<_, String>(5)?).unwrap_or(Health::Unknown);
             Ok(Some(RuntimeRow {
                 pid: number(row, 1)?,
                 port: number(row, 2)?,
-                cmdline: row.get(3)?,
-                binary_version: row.get(4)?,
+                binary_version: row.get(3)?,
                 status,
                 health,
-                started_at: row.get(7)?,
-                last_seen_at: row.get(8)?,
-                last_health_ok_at: row.get(9)?,
-                restart_attempts: number(row, 10)?.unwrap_or(0),
-                restart_at: row.get(11)?,
-                last_exit_code: number(row, 12)?,
-                last_error: row.get(13)?,
+                started_at: row.get(6)?,
+                last_seen_at: row.get(7)?,
+                last_health_ok_at: row.get(8)?,
+                restart_attempts: number(row, 9)?.unwrap_or(0),
+                restart_at: row.get(10)?,
+                last_exit_code: number(row, 11)?,
+                last_error: row.get(12)?,
             }))
         },
     )

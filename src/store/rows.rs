@@ -61,7 +61,7 @@ pub struct DesiredWrite {
 pub struct RuntimeRow {
     pub pid: Option<i32>,
     pub port: Option<u16>,
-    pub cmdline: Option<String>,
+    /// What the present run's binary said of its version.
     pub binary_version: Option<String>,
     pub status: Status,
     pub health: Health,
@@ -292,7 +292,6 @@ impl RuntimeRow {
         Self {
             pid: None,
             port: None,
-            cmdline: None,
             binary_version: None,
             status: Status::Stopped,
             health: Health::Unknown,

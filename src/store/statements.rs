@@ -134,12 +134,12 @@ fn save_runtime(
     ensure_instance(connection, known, name, at)?;
     run(
         connection,
-        "INSERT INTO runtime (name, pid, port, cmdline, binary_version, status, health,
+        "INSERT INTO runtime (name, pid, port, binary_version, status, health,
             started_at, last_seen_at, last_health_ok_at, restart_attempts, restart_at,
             last_exit_code, last_error)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)
          ON CONFLICT (name) DO UPDATE SET pid = excluded.pid, port = excluded.port,
-            cmdline = excluded.cmdline, binary_version = excluded.binary_version,
+            cmdline = NULL, binary_version = excluded.binary_version,
             status = excluded.status, health = excluded.health,
             started_at = excluded.started_at, last_seen_at = excluded.last_seen_at,
             last_health_ok_at = excluded.last_health_ok_at,
@@ -149,7 +149,6 @@ fn save_runtime(
             name.as_str(),
             row.pid,
             row.port,
-            row.cmdline,
             row.binary_version,
             row.status.as_str(),
             row.health.as_str(),

@@ -17,13 +17,13 @@ use crate::domain::instance::{InstanceName, InstanceSpec};
 use crate::domain::lifecycle::Failure;
 use crate::domain::readings::Readings;
 use crate::domain::run::RunId;
-use crate::process::argv;
 use crate::process::launch::{LaunchError, ShimProgram};
 use crate::process::live::LiveRun;
 use crate::process::oom;
 use crate::process::runfiles::{
     AskFile, PROTOCOL, RUN_VARIABLE, RunPaths, SpecFile, TOKEN_VARIABLE,
 };
+use crate::process::{adopt, argv};
 
 /// What every launch needs.
 #[derive(Clone)]
@@ -105,20 +105,46 @@ pub fn launch(
         config: configs::started_with(spec),
         ask: AskFile::Leader,
     };
-    let live =
-        crate::process::launch::launch(&launcher.run_paths(&spec.name), &file, &launcher.shim)
-            .map_err(LaunchFailed::from)?;
-    Ok((up(&live, configs::started_with(spec)), live))
+    let paths = launcher.run_paths(&spec.name);
+    let live = crate::process::launch::launch(&paths, &file, &launcher.shim).map_err(|error| {
+        let busy = matches!(error, LaunchError::Busy);
+        let failed = LaunchFailed::from(error);
+        if busy { held(&paths, failed) } else { failed }
+    })?;
+    Ok((up(&live, Some(file)), live))
 }
 
-/// Describes a living run to the policy.
+/// Names what lives of an earlier run, for whoever has to end it.
+fn held(paths: &RunPaths, failed: LaunchFailed) -> LaunchFailed {
+    let survivors = adopt::survivors(paths).unwrap_or_default();
+    let Some(first) = survivors.first() else {
+        return failed; // it has just ended, or may not be looked at
+    };
+    let named: Vec<String> = survivors
+        .iter()
+        .map(|orphan| format!("pid {} ({})", orphan.process.pid, orphan.executable))
+        .collect();
+    LaunchFailed {
+        message: format!(
+            "of an earlier run there still lives {}; llama-orch orphans --stop {} ends it",
+            named.join(", "),
+            first.process.pid
+        ),
+        ..failed
+    }
+}
+
+/// Describes a living run to the policy; `started` is what it was started with, if that is known.
 #[must_use]
-pub fn up(live: &LiveRun, started_with: std::collections::BTreeMap<String, String>) -> Up {
+pub fn up(live: &LiveRun, started: Option<SpecFile>) -> Up {
+    let (build, started_with) =
+        started.map_or_else(Default::default, |file| (file.build, file.config));
     Up {
         run: RunId::new(live.run.run_id.clone()),
         pid: live.run.child.pid,
         port: live.run.port,
         started_at: live.run.started_at,
+        build,
         started_with,
         health: UNPROBED,
         detail: None,

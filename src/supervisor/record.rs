@@ -278,6 +278,7 @@ impl Recorder {
             let runtime = RuntimeRow {
                 pid: row.pid,
                 port: row.port,
+                binary_version: instance.phase.up().and_then(|up| up.build.clone()),
                 status: row.status,
                 health: row.health,
                 started_at: row.started_at,

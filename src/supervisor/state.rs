@@ -102,6 +102,8 @@ pub struct Up {
     pub port: Option<u16>,
     /// Unix seconds.
     pub started_at: f64,
+    /// What the binary said of its version, if it was asked.
+    pub build: Option<String>,
     /// Static fields of the configuration the run was started with.
     pub started_with: BTreeMap<String, String>,
     pub health: Health,

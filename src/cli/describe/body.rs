@@ -17,6 +17,8 @@ pub(super) struct Description {
     pub(super) config_path: String,
     /// Empty when it belongs to another directory or cannot be used.
     pub(super) binary: Option<String>,
+    /// What the present run's binary says of its version.
+    pub(super) build: Option<String>,
     /// The command of the present run, or of the next one.
     pub(super) command: Option<Vec<String>>,
     /// The command that a restart would run, when it differs from the present one.

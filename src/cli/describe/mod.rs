@@ -149,6 +149,7 @@ fn describe(
         binary: spec
             .and_then(|spec| program::resolve(&spec.binary).ok())
             .map(|program| program.path.display().to_string()),
+        build: started.as_ref().and_then(|file| file.build.clone()),
         command,
         next_command,
         environment: environment(started.as_ref(), spec),

@@ -147,6 +147,7 @@ fn configuration(sheet: &mut Sheet, description: &Description) {
         &format!("{} {}", instance.backend, instance.device),
     );
     sheet.pair("config", &description.config_path);
+    sheet.if_known("build", description.build.as_ref());
     if let Some(command) = &description.command {
         sheet.pair("command", &command.join(" "));
     }

@@ -190,6 +190,7 @@ fn up(run: RunId) -> Up {
         pid: 7,
         port: Some(1),
         started_at: 0.0,
+        build: None,
         started_with: BTreeMap::new(),
         health: Health::Unknown,
         detail: None,
