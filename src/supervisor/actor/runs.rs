@@ -34,6 +34,13 @@ enum Retry {
     EndedMeanwhile,
 }
 
+impl Watching {
+    pub(super) fn new(key: u64, live: Box<LiveRun>) -> Self {
+        let retry = Retry::None;
+        Self { key, live, retry }
+    }
+}
+
 impl Actor {
     pub(in crate::supervisor) fn watch(&mut self, name: &InstanceName, live: Box<LiveRun>) {
         let key = self.next_key;
@@ -41,9 +48,7 @@ impl Actor {
         if let Err(error) = self.watcher.watch(key, live.watched_fd()) {
             error!(%name, %error, "cannot watch the run's process");
         }
-        let retry = Retry::None;
-        let watching = Watching { key, live, retry };
-        self.watching.insert(name.clone(), watching);
+        self.watching.insert(name.clone(), Watching::new(key, live));
     }
 
     /// The shim (or, without one, the server) of a run ended.

@@ -276,7 +276,7 @@ impl Actor {
         let unwanted = self.is_ending(&chunk, &run) && live.run.stopping_since.is_none();
         self.units
             .running
-            .insert(chunk.clone(), Watching { key, live });
+            .insert(chunk.clone(), Watching::new(key, live));
         if unwanted {
             self.units.acts.push(Act::Stop(chunk, run));
         }

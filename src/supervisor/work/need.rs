@@ -74,6 +74,7 @@ mod tests {
             pid: 1,
             port: Some(1),
             started_at: 1.0,
+            build: None,
             started_with: BTreeMap::new(),
             health,
             detail: None,
