@@ -1,10 +1,11 @@
 //! What can go wrong in a request: one code for the wire, the HTTP status and the exit code.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// The kinds of failure a caller can tell apart.
 // A new code also needs a row in `ErrorCode::TABLE`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ErrorCode {
     Invalid,
@@ -23,6 +24,10 @@ pub enum ErrorCode {
     ExecutableNotFound,
     NotReady,
     NotRunning,
+    /// Others may ask for it, but it is not done.
+    Refused,
+    /// As many ask already as can be served.
+    TooMany,
     /// Also what a code of a later version is taken for.
     #[serde(other)]
     OwnerError,
@@ -30,7 +35,7 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// Code, HTTP status, exit code.
-    const TABLE: [(Self, u16, u8); 14] = [
+    const TABLE: [(Self, u16, u8); 16] = [
         (Self::Invalid, 400, 1),
         (Self::Unauthorized, 401, 10),
         (Self::Forbidden, 403, 1),
@@ -44,6 +49,8 @@ impl ErrorCode {
         (Self::ExecutableNotFound, 422, 5),
         (Self::NotReady, 503, 7),
         (Self::NotRunning, 409, 8),
+        (Self::Refused, 409, 10),
+        (Self::TooMany, 429, 10),
         (Self::OwnerError, 500, 10),
     ];
 
@@ -68,7 +75,7 @@ impl ErrorCode {
 }
 
 /// The body of every answer that is not a success.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error, ToSchema)]
 #[error("{message}")]
 pub struct ErrorBody {
     pub code: ErrorCode,
@@ -115,6 +122,8 @@ mod tests {
             (ErrorCode::ExecutableNotFound, 5),
             (ErrorCode::NotReady, 7),
             (ErrorCode::NotRunning, 8),
+            (ErrorCode::Refused, 10),
+            (ErrorCode::TooMany, 10),
             (ErrorCode::OwnerError, 10),
         ];
         for (code, exit) in documented {

@@ -81,14 +81,16 @@ impl From<ErrorCode> for Exit {
             | ErrorCode::TooSlow
             | ErrorCode::TooLarge
             | ErrorCode::UnsupportedMediaType => Self::General,
-            ErrorCode::Unauthorized => Self::Daemon,
             ErrorCode::NotFound => Self::NotFound,
             ErrorCode::AlreadyRunning => Self::AlreadyRunning,
             ErrorCode::PortInUse => Self::PortInUse,
             ErrorCode::ExecutableNotFound => Self::ExecutableNotFound,
             ErrorCode::NotReady => Self::NotReady,
             ErrorCode::NotRunning => Self::NotRunning,
-            ErrorCode::OwnerError => Self::Daemon,
+            ErrorCode::Unauthorized
+            | ErrorCode::Refused
+            | ErrorCode::TooMany
+            | ErrorCode::OwnerError => Self::Daemon,
         }
     }
 }

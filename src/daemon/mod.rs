@@ -3,7 +3,6 @@
 pub mod doctor;
 pub mod foreground;
 pub mod http;
-pub mod http_logs;
 pub mod lock;
 pub mod logfile;
 pub mod owner;

@@ -15,9 +15,10 @@ use tower::ServiceExt as _;
 use tower::util::BoxCloneSyncService;
 use tracing::warn;
 
+use super::http::live::Streams;
+use super::http::logs::LogBook;
 use super::http::peer::Peer;
 use super::http::{self, Owner};
-use super::http_logs::LogBook;
 use super::lock::{Attempt, LockError, OwnerLock};
 use super::serve::{self, Door, Limits};
 use super::tcp;
@@ -117,9 +118,11 @@ impl OwnedHome {
             started_at: supervisor::wall_clock(),
             started: Instant::now(),
             logs: LogBook::new(home.clone()),
+            streams: Streams::default(),
             tcp: described,
             yielded: yielded.clone(),
             stopped: stopped.clone(),
+            closing: serving.clone(),
         });
         let socket = Door::Socket(listener);
         let limits = Limits::SOCKET;

@@ -75,6 +75,16 @@ impl InstanceRow {
         }
     }
 
+    /// Returns whether it is healthy, or stopped on purpose.
+    #[must_use]
+    pub fn is_as_wanted(&self) -> bool {
+        match self.status {
+            Status::Starting | Status::Running | Status::Stopping => self.health == Health::Healthy,
+            Status::Stopped => self.desired == Desired::Stopped,
+            Status::Backoff | Status::Failed => false,
+        }
+    }
+
     /// Returns status and health in one word: ready, loading, unhealthy, backoff, failed …
     #[must_use]
     pub fn state_word(&self) -> &'static str {

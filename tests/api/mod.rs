@@ -2,3 +2,5 @@
 
 pub(crate) mod access;
 pub(crate) mod http;
+pub(crate) mod routes;
+pub(crate) mod streams;

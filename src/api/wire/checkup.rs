@@ -1,18 +1,19 @@
 //! The shape of what the doctor finds.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::domain::checkup::{Area, Found, Grade};
 
 /// `GET /doctor`; also what `doctor --json` prints.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct CheckupBody {
     /// The worst grade of all: good, note, warning, error.
     pub grade: String,
     pub findings: Vec<FoundBody>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct FoundBody {
     pub area: String,
     pub grade: String,

@@ -1,6 +1,7 @@
 //! Events on the wire.
 
 use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
 use super::{rfc3339, unix_seconds};
 use crate::domain::event::{Event, EventFilter, EventType, Level};
@@ -10,7 +11,8 @@ use crate::domain::instance::InstanceName;
 ///
 /// Without `after` the newest matching events are returned, with it the oldest after that number;
 /// then `wait_ms` says how long to wait for the first one.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub struct EventsQuery {
     pub instance: Option<String>,
     /// The least level.
@@ -26,7 +28,7 @@ pub struct EventsQuery {
 }
 
 /// `GET /events`, oldest first.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct EventsBody {
     pub events: Vec<EventBody>,
     /// What to ask after next: every event up to this number was considered.
@@ -34,7 +36,7 @@ pub struct EventsBody {
     pub last_id: i64,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct EventBody {
     pub id: i64,
     /// RFC 3339.

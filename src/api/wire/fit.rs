@@ -1,6 +1,7 @@
 //! The shapes of a memory fit and of the devices it is held against.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{HostBody, rfc3339};
 use crate::domain::device::ListedDevice;
@@ -9,7 +10,7 @@ use crate::domain::memory::estimate::Need;
 use crate::domain::memory::fit::{Fit, PlaceFit, Room, Verdict};
 
 /// `GET /instances/{name}/fit`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct FitBody {
     /// fits, tight, unknown, will_not_fit.
     pub verdict: String,
@@ -26,20 +27,20 @@ pub struct FitBody {
 }
 
 /// `GET /fits`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct FitsBody {
     pub fits: Vec<InstanceFitBody>,
 }
 
 /// Whether one instance will fit once those before it are started.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct InstanceFitBody {
     pub instance: String,
     pub fit: FitBody,
 }
 
 /// The host or one device, in bytes.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct PlaceBody {
     pub name: String,
     pub verdict: String,
@@ -54,7 +55,7 @@ pub struct PlaceBody {
 }
 
 /// `GET /devices`; also what `devices --json` prints.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct DevicesBody {
     /// The drivers' readings.
     pub host: HostBody,
@@ -62,7 +63,7 @@ pub struct DevicesBody {
 }
 
 /// What one build lists.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct BuildDevicesBody {
     pub binary: String,
     /// The instances that run this build.
@@ -73,7 +74,7 @@ pub struct BuildDevicesBody {
 }
 
 /// One device of a build, in its own words.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ListedDeviceBody {
     pub name: String,
     pub description: String,

@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
 use crate::api::error::{ErrorBody, ErrorCode};
 use crate::domain::log::{
@@ -18,7 +19,8 @@ const DEFAULT_LINE_BYTES: usize = 64 << 10;
 
 /// The query of `GET /instances/{name}/logs` and what is below it. Each route reads the keys that
 /// it knows.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub struct LogQuery {
     /// `both` (default), `stdout` or `stderr`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -57,7 +59,7 @@ pub struct LogQuery {
 }
 
 /// `GET /instances/{name}/logs`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct LogPageBody {
     /// Reading backward goes on from here.
     pub start: String,
@@ -70,7 +72,7 @@ pub struct LogPageBody {
     pub lost: bool,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct LogLineBody {
     pub stream: StreamBody,
     /// Names the line as long as it is kept.
@@ -89,7 +91,7 @@ pub struct LogLineBody {
     pub unfinished: bool,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum StreamBody {
     Stdout,
@@ -97,7 +99,7 @@ pub enum StreamBody {
 }
 
 /// A line's text; what is not UTF-8 travels as its bytes.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(untagged)]
 pub enum TextBody {
     Text(String),
@@ -105,7 +107,7 @@ pub enum TextBody {
 }
 
 /// `GET /instances/{name}/logs/search`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct LogSearchBody {
     pub outcome: SearchOutcome,
     /// Found: before the line. Unfinished: where to go on.
@@ -115,7 +117,7 @@ pub struct LogSearchBody {
     pub place: Option<String>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum SearchOutcome {
     Found,
@@ -124,7 +126,7 @@ pub enum SearchOutcome {
 }
 
 /// `GET /instances/{name}/logs/count`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct LogCountBody {
     pub matches: u64,
     pub before: u64,
@@ -133,7 +135,7 @@ pub struct LogCountBody {
 }
 
 /// `GET /instances/{name}/logs/size`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct LogSizeBody {
     pub bytes: u64,
     pub lines: u64,

@@ -10,13 +10,17 @@ mod readings;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
 pub use self::checkup::{CheckupBody, FoundBody};
 pub use self::events::{EventBody, EventsBody, EventsQuery};
 pub use self::fit::{
     BuildDevicesBody, DevicesBody, FitBody, FitsBody, InstanceFitBody, ListedDeviceBody, PlaceBody,
 };
-pub use self::health::{HealthChangeBody, HealthHistoryBody, HealthQuery, HealthRollupBody};
+pub use self::health::{
+    FleetHealthBody, HealthChangeBody, HealthHistoryBody, HealthQuery, HealthRollupBody,
+    InstanceHealthBody,
+};
 pub use self::plan::{AppliedBody, ChangeBody, PlanBody, PlansBody};
 pub use self::readings::{AutopsyBody, DeviceBody, HostBody, ReadingsBody};
 use crate::domain::exit::ExitStatus;
@@ -27,7 +31,7 @@ use crate::domain::readings::{HostReadings, Readings};
 use crate::domain::run::{RunId, StopMode};
 
 /// `GET /status`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct OwnerStatus {
     pub pid: u32,
     pub version: String,
@@ -47,7 +51,7 @@ pub struct OwnerStatus {
 }
 
 /// The API beside the socket.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct TcpBody {
     /// Where it answers; null when it does not.
     pub url: Option<String>,
@@ -58,7 +62,7 @@ pub struct TcpBody {
 }
 
 /// What kind of process owns the home.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
     Daemon,
@@ -66,8 +70,23 @@ pub enum Role {
     Command,
 }
 
+/// The query of `GET /instances`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct PictureQuery {
+    /// A generation: waits until there is a newer picture.
+    pub after: Option<u64>,
+    /// Milliseconds that it waits at most; 30000 when nothing is said.
+    #[param(maximum = 30_000)]
+    pub wait_ms: Option<u64>,
+}
+
+/// The answer of a request that there is nothing to say about.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Done {}
+
 /// `GET /instances`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct FleetBody {
     pub generation: u64,
     pub instances: Vec<InstanceBody>,
@@ -76,7 +95,7 @@ pub struct FleetBody {
 }
 
 /// One instance on the wire; also what `ps --json` prints.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct InstanceBody {
     pub name: String,
     pub display_name: String,
@@ -115,20 +134,20 @@ pub struct InstanceBody {
 }
 
 /// How a run ended; both null when nobody knows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ExitBody {
     pub code: Option<i32>,
     pub signal: Option<i32>,
 }
 
 /// The body of `POST /instances/{name}/stop` and `…/restart`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct StopRequest {
     #[serde(default)]
     pub mode: StopModeBody,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum StopModeBody {
     #[default]
@@ -137,7 +156,7 @@ pub enum StopModeBody {
 }
 
 /// The answer (202) to a command on an instance.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct CommandAnswer {
     /// The run that was present when the command had been decided.
     pub run_id: Option<String>,
@@ -146,7 +165,7 @@ pub struct CommandAnswer {
 }
 
 /// The body of `POST /refresh`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RefreshRequest {
     /// Which instances are probed now; absent means all.
     #[serde(default)]

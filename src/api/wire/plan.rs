@@ -1,17 +1,18 @@
 //! Plans on the wire.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::FitBody;
 
 /// `GET /plan`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct PlansBody {
     pub plans: Vec<PlanBody>,
 }
 
 /// What it would take to make one instance what its file says.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct PlanBody {
     pub instance: String,
     /// `nothing`, `live`, `restart`, or `repair` when the file cannot be used.
@@ -25,7 +26,7 @@ pub struct PlanBody {
 }
 
 /// A field that differs; secrets are masked.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ChangeBody {
     /// Dotted path.
     pub field: String,
@@ -37,7 +38,7 @@ pub struct ChangeBody {
 }
 
 /// The answer to `POST /instances/{name}/apply`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct AppliedBody {
     /// What was done, or is under way.
     pub plan: PlanBody,

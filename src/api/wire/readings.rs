@@ -1,12 +1,13 @@
 //! The shapes of measurements and of an autopsy.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::domain::autopsy::{Autopsy, Cause, RetryClass};
 use crate::domain::readings::{DeviceReading, HostReadings, Readings};
 
 /// Measurements of one run; null where not known.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
 pub struct ReadingsBody {
     /// Percent of one core.
@@ -20,7 +21,7 @@ pub struct ReadingsBody {
 }
 
 /// Measurements of the machine.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
 pub struct HostBody {
     /// Percent of all cores together.
@@ -31,7 +32,7 @@ pub struct HostBody {
 }
 
 /// Measurements of one GPU.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
 pub struct DeviceBody {
     pub label: String,
@@ -44,7 +45,7 @@ pub struct DeviceBody {
 }
 
 /// Why a run ended.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct AutopsyBody {
     pub cause: String,
     /// When another start can make sense: never, after_port_frees, after_vram_frees, backoff.

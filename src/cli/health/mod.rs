@@ -5,13 +5,12 @@ pub(super) mod history;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde::Serialize;
-
 use super::args::HealthArgs;
 use super::exit::{CliError, Exit};
 use super::output::{Flow, Output, Paint, paint};
 use super::{offline, select};
 use crate::api::client::{Client, ClientError, pace};
+use crate::api::wire::InstanceHealthBody;
 use crate::config::home::Home;
 use crate::config::load::{self, ConfigSet};
 use crate::domain::fleet::{FleetSnapshot, InstanceRow};
@@ -30,21 +29,6 @@ const PAUSE: Duration = Duration::from_secs(2);
 
 /// Changes, and stretches of five minutes, that are shown when nothing says how many.
 const HISTORY: u32 = 12;
-
-/// One instance on stdout.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-struct HealthBody {
-    name: String,
-    status: String,
-    health: String,
-    /// Status and health in one word.
-    state: String,
-    reason: Option<String>,
-    desired: String,
-    pid: Option<i32>,
-    url: Option<String>,
-    restarts: u32,
-}
 
 /// `llama-orch health`
 ///
@@ -150,10 +134,11 @@ async fn watch(
 ) -> Result<Exit, CliError> {
     let client = Client::socket(&home.socket());
     let mut seen = 0;
-    let mut shown: Vec<HealthBody> = Vec::new();
+    let mut shown: Vec<InstanceHealthBody> = Vec::new();
     let mut present = first;
     loop {
-        let bodies: Vec<HealthBody> = present.iter().map(HealthBody::from).collect();
+        let bodies: Vec<InstanceHealthBody> =
+            present.iter().map(InstanceHealthBody::from).collect();
         let news: Vec<InstanceRow> = present
             .iter()
             .zip(&bodies)
@@ -193,7 +178,8 @@ struct Printer<'a> {
 impl Printer<'_> {
     fn all(&self, rows: &[InstanceRow]) -> Result<Flow, CliError> {
         if self.json {
-            let bodies: Vec<HealthBody> = rows.iter().map(HealthBody::from).collect();
+            let bodies: Vec<InstanceHealthBody> =
+                rows.iter().map(InstanceHealthBody::from).collect();
             return Ok(self.output.json(&bodies)?);
         }
         if rows.is_empty() {
@@ -217,7 +203,7 @@ impl Printer<'_> {
 
     fn text(&self, row: &InstanceRow, width: usize) -> String {
         if self.json {
-            return serde_json::to_string(&HealthBody::from(row)).unwrap_or_default();
+            return serde_json::to_string(&InstanceHealthBody::from(row)).unwrap_or_default();
         }
         let reason = row.reason.as_deref().unwrap_or("");
         if !self.output.stdout_is_terminal && !self.output.stdout_color {
@@ -242,21 +228,5 @@ impl Printer<'_> {
         format!("{:<width$}  {word}  {reason}", row.name.as_str())
             .trim_end()
             .to_owned()
-    }
-}
-
-impl From<&InstanceRow> for HealthBody {
-    fn from(row: &InstanceRow) -> Self {
-        Self {
-            name: row.name.to_string(),
-            status: row.status.to_string(),
-            health: row.health.to_string(),
-            state: row.state_word().to_owned(),
-            reason: row.reason.clone(),
-            desired: row.desired.to_string(),
-            pid: row.pid,
-            url: row.url(),
-            restarts: row.restarts,
-        }
     }
 }

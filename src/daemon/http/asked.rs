@@ -48,12 +48,7 @@ impl FromRequestParts<Owner> for Named {
 
 /// Reads the name of an instance that exists.
 pub(in crate::daemon) fn known_name(owner: &Owner, text: &str) -> Answered<InstanceName> {
-    let unknown = || {
-        Failure::new(
-            ErrorCode::NotFound,
-            format!("no instance is called {text:?}"),
-        )
-    };
+    let unknown = || Failure::new(ErrorCode::NotFound, format!("no instance is called {text}"));
     let name = InstanceName::parse(text).map_err(|_| unknown())?;
     let picture = owner.handle.snapshot();
     match picture.rows.iter().any(|row| row.name == name) {

@@ -1,10 +1,11 @@
 //! Whether an instance fits, what each build computes on, and what is wrong with the installation.
 
 use axum::Json;
-use axum::Router;
 use axum::extract::State;
-use axum::routing::get;
 use serde::Deserialize;
+use utoipa::IntoParams;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::asked::{Named, Question, known_name};
 use super::{Answered, Failure, Owner};
@@ -23,14 +24,20 @@ use crate::probes::host::Host;
 use crate::supervisor::builds;
 use crate::supervisor::fit::{self, Holding, Surroundings};
 
-pub(super) fn routes() -> Router<Owner> {
-    Router::new()
-        .route("/instances/{name}/fit", get(fit_of))
-        .route("/fits", get(fits))
-        .route("/devices", get(devices))
-        .route("/doctor", get(examine))
+pub(super) fn routes() -> OpenApiRouter<Owner> {
+    OpenApiRouter::new()
+        .routes(routes!(fit_of))
+        .routes(routes!(fits))
+        .routes(routes!(devices))
+        .routes(routes!(examine))
 }
 
+/// Whether an instance fits into memory, as its files are now.
+#[utoipa::path(
+    get, path = "/instances/{name}/fit", tag = "diagnosis",
+    params(("name" = String, Path, description = "The instance")),
+    responses((status = 200, body = FitBody))
+)]
 async fn fit_of(State(owner): State<Owner>, Named(name): Named) -> Answered<Json<FitBody>> {
     let host = readings(&owner);
     blocking(owner, move |home, owner| {
@@ -68,13 +75,22 @@ fn holding(owner: &Owner, name: &InstanceName) -> Holding {
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 struct FitsQuery {
     /// Separated by commas.
     #[serde(default)]
     names: String,
 }
 
+/// Whether several instances fit into memory together, each beside those before it.
+#[utoipa::path(
+    get, path = "/fits", tag = "diagnosis", params(FitsQuery),
+    responses(
+        (status = 200, body = FitsBody),
+        (status = 404, body = ErrorBody, description = "There is no such instance")
+    )
+)]
 async fn fits(
     State(owner): State<Owner>,
     Question(query): Question<FitsQuery>,
@@ -107,6 +123,10 @@ async fn fits(
     .await
 }
 
+/// What the machine has, and what each build computes on; a new build is asked once.
+#[utoipa::path(
+    get, path = "/devices", tag = "diagnosis", responses((status = 200, body = DevicesBody))
+)]
 async fn devices(State(owner): State<Owner>) -> Answered<Json<DevicesBody>> {
     let host = readings(&owner);
     blocking(owner, move |home, _| {
@@ -131,6 +151,10 @@ pub fn build_body(build: &builds::Build) -> BuildDevicesBody {
     )
 }
 
+/// What is wrong with the installation, and what to do about it.
+#[utoipa::path(
+    get, path = "/doctor", tag = "diagnosis", responses((status = 200, body = CheckupBody))
+)]
 async fn examine(State(owner): State<Owner>) -> Answered<Json<CheckupBody>> {
     let host = readings(&owner);
     blocking(owner, move |home, owner| {

@@ -3,7 +3,8 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::response::{IntoResponse as _, Response};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::asked::Named;
 use super::{Answered, Owner, diagnosis};
@@ -16,8 +17,15 @@ use crate::probes::host::Host;
 use crate::supervisor::fit::{self, Holding};
 use crate::supervisor::plan::{Change, Plan, Step};
 
-/// `GET /plan`
-pub(super) async fn plan(State(owner): State<Owner>) -> Answered<Json<PlansBody>> {
+pub(super) fn routes() -> OpenApiRouter<Owner> {
+    OpenApiRouter::new()
+        .routes(routes!(plan))
+        .routes(routes!(apply))
+}
+
+/// What it would take to make every instance what its file says.
+#[utoipa::path(get, path = "/plan", tag = "fleet", responses((status = 200, body = PlansBody)))]
+async fn plan(State(owner): State<Owner>) -> Answered<Json<PlansBody>> {
     let plans = owner.handle.plans().await?;
     let host = diagnosis::readings(&owner);
     diagnosis::blocking(owner, move |home, _| {
@@ -27,14 +35,22 @@ pub(super) async fn plan(State(owner): State<Owner>) -> Answered<Json<PlansBody>
     .await
 }
 
-/// `POST /instances/{name}/apply`
-pub(super) async fn apply(State(owner): State<Owner>, Named(name): Named) -> Answered<Response> {
+/// Does what the plan of this instance says, and nothing else.
+#[utoipa::path(
+    post, path = "/instances/{name}/apply", tag = "instances",
+    params(("name" = String, Path, description = "The instance")),
+    responses((status = 202, body = AppliedBody), super::openapi::Refusals)
+)]
+async fn apply(
+    State(owner): State<Owner>,
+    Named(name): Named,
+) -> Answered<(StatusCode, Json<AppliedBody>)> {
     let (plan, generation) = owner.handle.apply(name).await?;
     let body = AppliedBody {
         plan: plan_body(&plan),
         generation,
     };
-    Ok((StatusCode::ACCEPTED, Json(body)).into_response())
+    Ok((StatusCode::ACCEPTED, Json(body)))
 }
 
 /// Puts a plan on the wire, its secrets masked.

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::asked::{Given, Named, Question, known_name};
 use super::{Answered, Owner};
@@ -18,8 +20,21 @@ use crate::store::{HealthHistory, HealthRollup, HealthSample, STRETCH};
 /// The most changes and the most rollups one answer carries: three days of five minutes.
 const HISTORY: u32 = 1000;
 
-/// `POST /refresh`: reads the configurations again, probes now, and answers with the picture after.
-pub(super) async fn refresh(
+pub(super) fn routes() -> OpenApiRouter<Owner> {
+    OpenApiRouter::new()
+        .routes(routes!(refresh))
+        .routes(routes!(history))
+}
+
+/// Reads the configurations again, probes now, and answers with the picture after.
+#[utoipa::path(
+    post, path = "/refresh", tag = "fleet", request_body = Option<RefreshRequest>,
+    responses(
+        (status = 200, body = FleetBody),
+        (status = 404, body = crate::api::error::ErrorBody, description = "There is no such instance")
+    )
+)]
+async fn refresh(
     State(owner): State<Owner>,
     Given(body): Given<RefreshRequest>,
 ) -> Answered<Json<FleetBody>> {
@@ -36,8 +51,13 @@ pub(super) async fn refresh(
     )))
 }
 
-/// `GET /instances/{name}/health`: the changes of health, and all probes in stretches.
-pub(super) async fn history(
+/// How an instance's health changed, and all its probes in stretches of time; oldest first.
+#[utoipa::path(
+    get, path = "/instances/{name}/health", tag = "instances",
+    params(("name" = String, Path, description = "The instance"), HealthQuery),
+    responses((status = 200, body = HealthHistoryBody))
+)]
+async fn history(
     State(owner): State<Owner>,
     Named(name): Named,
     Question(query): Question<HealthQuery>,

@@ -1,0 +1,98 @@
+//! What there is: the owner, the instances, how they do.
+
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::State;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::asked::{Named, Question};
+use super::{Answered, Failure, Owner};
+use crate::api::LONG_POLL_LIMIT_MS;
+use crate::api::error::ErrorCode;
+use crate::api::wire::{
+    FleetBody, FleetHealthBody, InstanceBody, OwnerStatus, PictureQuery, rfc3339,
+};
+use crate::domain::lifecycle::Status;
+
+pub(super) fn routes() -> OpenApiRouter<Owner> {
+    OpenApiRouter::new()
+        .routes(routes!(status))
+        .routes(routes!(instances))
+        .routes(routes!(instance))
+        .routes(routes!(health))
+}
+
+/// Who owns the home, since when, and how much there is.
+#[utoipa::path(get, path = "/status", tag = "fleet", responses((status = 200, body = OwnerStatus)))]
+async fn status(State(owner): State<Owner>) -> Json<OwnerStatus> {
+    let picture = owner.handle.snapshot();
+    let running = picture
+        .rows
+        .iter()
+        .filter(|row| matches!(row.status, Status::Running))
+        .count();
+    Json(OwnerStatus {
+        pid: std::process::id(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        role: owner.role,
+        home: owner.home.clone(),
+        started_at: rfc3339(owner.started_at),
+        uptime_seconds: owner.started.elapsed().as_secs(),
+        instances: picture.rows.len(),
+        running,
+        generation: picture.generation,
+        database: owner.handle.database(),
+        tcp: owner.tcp,
+    })
+}
+
+/// All instances, and what the machine has.
+///
+/// With `after` it waits until there is a newer picture than that generation.
+#[utoipa::path(
+    get, path = "/instances", tag = "fleet", params(PictureQuery),
+    responses((status = 200, body = FleetBody))
+)]
+async fn instances(
+    State(owner): State<Owner>,
+    Question(query): Question<PictureQuery>,
+) -> Json<FleetBody> {
+    let picture = match query.after {
+        None => owner.handle.snapshot(),
+        Some(after) => {
+            let wait = query.wait_ms.unwrap_or(LONG_POLL_LIMIT_MS);
+            let wait = Duration::from_millis(wait.min(LONG_POLL_LIMIT_MS));
+            tokio::select! {
+                picture = owner.handle.snapshot_after(after, wait) => picture,
+                // Whoever waits hears of the end by asking again.
+                () = owner.closing.cancelled() => owner.handle.snapshot(),
+            }
+        }
+    };
+    Json(FleetBody::from_snapshot(&picture, owner.now()))
+}
+
+/// One instance.
+#[utoipa::path(
+    get, path = "/instances/{name}", tag = "instances",
+    params(("name" = String, Path, description = "The instance")),
+    responses((status = 200, body = InstanceBody))
+)]
+async fn instance(State(owner): State<Owner>, Named(name): Named) -> Answered<Json<InstanceBody>> {
+    let picture = owner.handle.snapshot();
+    let row = picture.rows.iter().find(|row| row.name == name);
+    let row = row.ok_or_else(|| Failure::new(ErrorCode::NotFound, format!("{name} is gone")))?;
+    Ok(Json(InstanceBody::from_row(row, owner.now())))
+}
+
+/// Whether every instance that should run does, and is healthy, as far as is known now.
+///
+/// `POST /refresh` probes first.
+#[utoipa::path(
+    get, path = "/health", tag = "fleet", responses((status = 200, body = FleetHealthBody))
+)]
+async fn health(State(owner): State<Owner>) -> Json<FleetHealthBody> {
+    Json(FleetHealthBody::of(&owner.handle.snapshot()))
+}

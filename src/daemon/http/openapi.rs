@@ -1,0 +1,175 @@
+//! `/openapi.json`, made from the routes themselves, and the page that shows it.
+
+use std::collections::BTreeMap;
+
+use axum::Router;
+use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE};
+use axum::response::IntoResponse as _;
+use axum::routing::get;
+use bytes::Bytes;
+use utoipa::openapi::path::{Operation, PathItem};
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::{
+    Components, ContentBuilder, InfoBuilder, LicenseBuilder, OpenApi, Ref, RefOr, Response,
+    ResponseBuilder, SecurityRequirement, Tag,
+};
+use utoipa::{IntoResponses, PartialSchema as _};
+
+use super::Owner;
+use crate::api::error::{ErrorBody, ErrorCode};
+
+/// Shows `/openapi.json` without anything from elsewhere.
+const PAGE: &str = include_str!("../../../assets/api.html");
+
+/// The page runs its own script and asks this owner only.
+const PAGE_POLICY: &str =
+    "default-src 'none'; connect-src 'self'; script-src 'unsafe-inline'; style-src 'unsafe-inline'";
+
+/// The name of the token in the document.
+const TOKEN: &str = "token";
+
+/// What is said before everything else.
+const ABOUT: &str = "The owner of a home answers on `state/llama-orch.sock` and, where `[api] \
+    listen` in `orchestrator.toml` says so, over TCP to whoever sends `Authorization: Bearer \
+    TOKEN`. Every failure is `{code, message, hint}`. Shapes only grow: ignore keys that you do not \
+    know. Send `llama-orch-api: 1` to be told when an owner speaks another version.";
+
+/// What each group of routes is about.
+const TAGS: [(&str, &str); 7] = [
+    ("fleet", "The owner and all instances"),
+    ("instances", "One instance"),
+    ("logs", "What an instance wrote"),
+    ("work", "Units of work beside the instances"),
+    ("events", "What happened"),
+    ("diagnosis", "What is wrong, and what fits"),
+    ("owner", "The process that answers"),
+];
+
+/// A command that changes nothing: it is already so, it cannot be, or it is refused.
+pub(super) struct Refusals;
+
+impl IntoResponses for Refusals {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        let said = "It is already so, or is not possible now; nothing was changed";
+        BTreeMap::from([("409".to_owned(), failure(said))])
+    }
+}
+
+/// The document and the page; both say nothing about this home, so nobody needs a token for them.
+pub(super) fn routes(mut document: OpenApi) -> Router<Owner> {
+    complete(&mut document);
+    let text = document.to_json().unwrap_or_default();
+    let text = Bytes::from(text);
+    let json = move || {
+        let text = text.clone();
+        async move { ([(CONTENT_TYPE, "application/json")], text).into_response() }
+    };
+    let page = || async {
+        let headers = [
+            (CONTENT_TYPE, "text/html; charset=utf-8"),
+            (CONTENT_SECURITY_POLICY, PAGE_POLICY),
+            (CACHE_CONTROL, "no-cache"),
+        ];
+        (headers, PAGE).into_response()
+    };
+    Router::new()
+        .route("/openapi.json", get(json))
+        .route("/", get(page))
+}
+
+/// Returns whether a path is answered without a token.
+pub(super) fn is_public(path: &str) -> bool {
+    matches!(path, "/" | "/openapi.json")
+}
+
+/// Adds what holds for every route: who may ask, and how it fails.
+fn complete(document: &mut OpenApi) {
+    document.info = InfoBuilder::new()
+        .title("llama-orch")
+        .version(env!("CARGO_PKG_VERSION"))
+        .description(Some(ABOUT))
+        .license(Some(
+            LicenseBuilder::new()
+                .name("MIT")
+                .identifier(Some("MIT"))
+                .build(),
+        ))
+        .build();
+    let token = HttpBuilder::new()
+        .scheme(HttpAuthScheme::Bearer)
+        .description(Some(
+            "The line in `state/api-token`; not needed on the socket",
+        ))
+        .build();
+    let components = document.components.get_or_insert_with(Components::new);
+    components.add_security_scheme(TOKEN, SecurityScheme::Http(token));
+    for (name, schema) in [
+        ("ErrorBody", ErrorBody::schema()),
+        ("ErrorCode", ErrorCode::schema()),
+    ] {
+        components.schemas.insert(name.to_owned(), schema);
+    }
+    document.security = Some(vec![SecurityRequirement::new(TOKEN, Vec::<String>::new())]);
+    let tags = TAGS.iter().map(|(name, about)| {
+        let mut tag = Tag::new(*name);
+        tag.description = Some((*about).to_owned());
+        tag
+    });
+    document.tags = Some(tags.collect());
+    for (path, item) in &mut document.paths.paths {
+        for operation in operations(item) {
+            add_failures(path, operation);
+        }
+    }
+}
+
+fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
+    [
+        &mut item.get,
+        &mut item.post,
+        &mut item.put,
+        &mut item.patch,
+        &mut item.delete,
+    ]
+    .into_iter()
+    .flatten()
+}
+
+fn add_failures(path: &str, operation: &mut Operation) {
+    let mut add = |code: ErrorCode, said: &str| {
+        let status = code.http_status().to_string();
+        let responses = &mut operation.responses.responses;
+        responses.entry(status).or_insert_with(|| failure(said));
+    };
+    add(
+        ErrorCode::Invalid,
+        "The request makes no sense; the message says what does",
+    );
+    add(
+        ErrorCode::Unauthorized,
+        "Over TCP: no token, or not the right one",
+    );
+    add(ErrorCode::Forbidden, "Whoever asks may not");
+    add(ErrorCode::OwnerError, "The owner cannot answer now");
+    if path.contains('{') {
+        add(ErrorCode::NotFound, "There is nothing of that name");
+    }
+    add(ErrorCode::TooSlow, "The request was not there in time");
+    add(ErrorCode::TooLarge, "The body is too large");
+    if operation.request_body.is_some() {
+        let code = ErrorCode::UnsupportedMediaType;
+        let status = code.http_status().to_string();
+        let responses = &mut operation.responses.responses;
+        responses.insert(status, failure("The body is not application/json"));
+    }
+}
+
+fn failure(said: &str) -> RefOr<Response> {
+    let schema = Ref::from_schema_name("ErrorBody");
+    let content = ContentBuilder::new().schema(Some(schema)).build();
+    ResponseBuilder::new()
+        .description(said)
+        .content("application/json", content)
+        .build()
+        .into()
+}
