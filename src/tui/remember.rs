@@ -4,7 +4,8 @@ use toml::{Table, Value};
 
 use super::effect::Ending;
 use super::model::Model;
-use super::model::table::{Column, Direction, Sort};
+use super::model::sort::{Direction, Sort};
+use super::model::table::Column;
 use super::theme::ThemeName;
 
 /// Writes what a person set.

@@ -48,6 +48,11 @@ impl Filter {
         self.terms.is_empty()
     }
 
+    /// Returns whether what it lets through may differ when only readings do.
+    pub(in crate::tui) fn asks_for_readings(&self) -> bool {
+        self.terms.iter().any(|term| term.key == Some("is"))
+    }
+
     pub(in crate::tui) fn matches(&self, row: &InstanceRow) -> bool {
         self.terms.iter().all(|term| term.matches(row))
     }

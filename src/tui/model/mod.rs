@@ -6,6 +6,7 @@ pub(super) mod filter;
 pub(super) mod fleet;
 pub(super) mod notice;
 pub(super) mod sheet;
+pub(super) mod sort;
 pub(super) mod table;
 
 use std::collections::BTreeMap;
@@ -307,11 +308,7 @@ impl Model {
 
     /// Whether something on the screen changes with the time alone.
     pub(super) fn is_moving(&self) -> bool {
-        let rows = self.fleet.rows();
-        !self.notices.toasts.is_empty()
-            || rows
-                .iter()
-                .any(|row| row.status.is_live() || row.restart_at.is_some())
+        !self.notices.toasts.is_empty() || self.fleet.moves()
     }
 
     pub(super) fn class(&self) -> Class {

@@ -1,10 +1,10 @@
 //! The table's own state: cursor, marks, order, filter; and which rows are shown.
 
-use std::cmp::Ordering;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use super::filter::Filter;
-use super::fleet::{Fleet, tone};
+use super::fleet::Fleet;
+use super::sort::Sort;
 use crate::domain::fleet::InstanceRow;
 use crate::domain::instance::InstanceName;
 use crate::domain::lifecycle::Status;
@@ -56,8 +56,24 @@ impl Column {
             .map_or("", |(_, title)| title)
     }
 
+    /// Whether what is in it is measured, so that it may differ in every picture.
+    fn is_measured(self) -> bool {
+        match self {
+            Self::Tokens | Self::Slots | Self::Spark | Self::Cpu | Self::Rss | Self::Vram => true,
+            Self::Name
+            | Self::State
+            | Self::Pid
+            | Self::Port
+            | Self::Backend
+            | Self::Device
+            | Self::Model
+            | Self::Uptime
+            | Self::Restarts => false,
+        }
+    }
+
     /// Whether larger is more interesting, so that the first order is downwards.
-    fn falls(self) -> bool {
+    pub(super) fn falls(self) -> bool {
         match self {
             Self::Tokens
             | Self::Slots
@@ -75,62 +91,6 @@ impl Column {
             | Self::Device
             | Self::Model => false,
         }
-    }
-}
-
-/// The order of the rows; without a column as configured.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(in crate::tui) struct Sort {
-    pub(in crate::tui) column: Option<Column>,
-    pub(in crate::tui) direction: Direction,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(in crate::tui) enum Direction {
-    #[default]
-    Rising,
-    Falling,
-}
-
-impl Sort {
-    /// The first order of a column.
-    pub(in crate::tui) fn by(column: Column) -> Self {
-        Self {
-            column: Some(column),
-            direction: if column.falls() {
-                Direction::Falling
-            } else {
-                Direction::Rising
-            },
-        }
-    }
-
-    pub(in crate::tui) fn inverted(self) -> Self {
-        Self {
-            direction: match self.direction {
-                Direction::Rising => Direction::Falling,
-                Direction::Falling => Direction::Rising,
-            },
-            ..self
-        }
-    }
-
-    /// Returns the order by the next or previous column; the configured order is between them.
-    pub(in crate::tui) fn step(self, forward: bool) -> Self {
-        let places: Vec<Option<Column>> = std::iter::once(None)
-            .chain(Column::ALL.iter().map(|(column, _)| Some(*column)))
-            .filter(|column| *column != Some(Column::Spark))
-            .collect();
-        let here = places
-            .iter()
-            .position(|column| *column == self.column)
-            .unwrap_or(0);
-        let next = if forward {
-            (here + 1) % places.len()
-        } else {
-            (here + places.len() - 1) % places.len()
-        };
-        places[next].map_or_else(Self::default, Self::by)
     }
 }
 
@@ -171,6 +131,8 @@ pub(in crate::tui) struct Table {
     pub(in crate::tui) hide_stopped: bool,
     /// What is shown, top to bottom.
     pub(in crate::tui) lines: Vec<Line>,
+    /// The rows among them.
+    shown: usize,
     /// The first line on the screen.
     pub(in crate::tui) offset: usize,
     /// Columns of the screen that are scrolled out to the left, counted in columns of the table.
@@ -190,16 +152,8 @@ impl Table {
                     && !(self.hide_stopped && row.status == Status::Stopped && !row.broken)
             })
             .collect();
-        if let Some(column) = self.sort.column {
-            let falling = self.sort.direction == Direction::Falling;
-            // Stable: equal rows keep the configured order.
-            places.sort_by(|left, right| {
-                let order = compare(&rows[*left], &rows[*right], column);
-                if falling { order.reverse() } else { order }
-            });
-        } else if self.sort.direction == Direction::Falling {
-            places.reverse();
-        }
+        self.shown = places.len();
+        self.sort.apply(rows, &mut places);
         self.lines = if self.grouped {
             grouped(rows, &places)
         } else {
@@ -207,6 +161,11 @@ impl Table {
         };
         self.marks.retain(|name| fleet.row(name).is_some());
         self.keep_cursor(rows);
+    }
+
+    /// Returns whether what is shown, or its order, may differ when only readings do.
+    pub(in crate::tui) fn depends_on_readings(&self) -> bool {
+        self.sort.column.is_some_and(Column::is_measured) || self.filter.asks_for_readings()
     }
 
     fn keep_cursor(&mut self, rows: &[InstanceRow]) {
@@ -290,55 +249,26 @@ impl Table {
 
     /// Returns the number of instances shown.
     pub(in crate::tui) fn shown(&self) -> usize {
-        self.lines
-            .iter()
-            .filter(|line| matches!(line, Line::Row(_)))
-            .count()
+        self.shown
     }
 }
 
 /// One line per row under a heading per tag; the first tag of a row decides.
 fn grouped(rows: &[InstanceRow], places: &[usize]) -> Vec<Line> {
-    let tag = |place: usize| rows[place].tags.first().map_or("untagged", String::as_str);
-    let mut tags: Vec<&str> = Vec::new();
+    let mut groups: Vec<(&str, Vec<usize>)> = Vec::new();
+    let mut known: HashMap<&str, usize> = HashMap::new();
     for place in places {
-        if !tags.contains(&tag(*place)) {
-            tags.push(tag(*place));
+        let tag = rows[*place].tags.first().map_or("untagged", String::as_str);
+        let group = *known.entry(tag).or_insert(groups.len());
+        if group == groups.len() {
+            groups.push((tag, Vec::new()));
         }
+        groups[group].1.push(*place);
     }
-    let mut lines = Vec::with_capacity(places.len() + tags.len());
-    for name in tags {
-        let members: Vec<usize> = places
-            .iter()
-            .copied()
-            .filter(|place| tag(*place) == name)
-            .collect();
-        lines.push(Line::Group(name.to_owned(), members.len()));
+    let mut lines = Vec::with_capacity(places.len() + groups.len());
+    for (tag, members) in groups {
+        lines.push(Line::Group(tag.to_owned(), members.len()));
         lines.extend(members.into_iter().map(Line::Row));
     }
     lines
-}
-
-fn compare(left: &InstanceRow, right: &InstanceRow, column: Column) -> Ordering {
-    fn number<T: PartialOrd + Copy>(left: Option<T>, right: Option<T>) -> Ordering {
-        left.partial_cmp(&right).unwrap_or(Ordering::Equal)
-    }
-    let (l, r) = (&left.readings, &right.readings);
-    match column {
-        Column::Name => left.name.cmp(&right.name),
-        Column::State => (tone(left), left.state_word()).cmp(&(tone(right), right.state_word())),
-        Column::Pid => left.pid.cmp(&right.pid),
-        Column::Port => left.port.cmp(&right.port),
-        Column::Backend => left.backend.cmp(&right.backend),
-        Column::Device => left.device.cmp(&right.device),
-        Column::Model => left.model.cmp(&right.model),
-        Column::Slots => l.busy_slots.cmp(&r.busy_slots),
-        Column::Tokens | Column::Spark => number(l.tokens_per_second, r.tokens_per_second),
-        Column::Cpu => number(l.cpu_percent, r.cpu_percent),
-        Column::Rss => l.rss_bytes.cmp(&r.rss_bytes),
-        Column::Vram => l.vram_bytes.cmp(&r.vram_bytes),
-        // A later start is a shorter time.
-        Column::Uptime => number(right.started_at, left.started_at),
-        Column::Restarts => left.restarts.cmp(&right.restarts),
-    }
 }

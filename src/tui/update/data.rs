@@ -4,6 +4,7 @@ use super::super::effect::{Command, Effect};
 use super::super::format;
 use super::super::host::{Change, ConfigReport, Details};
 use super::super::model::dialog::{Button, Dialog, Question};
+use super::super::model::fleet::Changed;
 use super::super::model::notice::{Kind, Underway};
 use super::super::model::{Dirty, Model, Pane, Supervisor};
 use super::{quit, tell};
@@ -24,9 +25,14 @@ pub(super) fn picture(model: &mut Model, snapshot: Box<FleetSnapshot>) -> Vec<Ef
     }
     let first = !model.fleet.known;
     forget_changed_details(model, &snapshot);
-    let states = model.fleet.take(*snapshot, model.now.wall);
-    model.soil(if states { Dirty::Soon } else { Dirty::AtTick });
-    model.table.arrange(&model.fleet);
+    let changed = model.fleet.take(*snapshot, model.now.wall);
+    model.soil(match changed {
+        Changed::Readings => Dirty::AtTick,
+        Changed::States | Changed::Instances => Dirty::Soon,
+    });
+    if changed != Changed::Readings || model.table.depends_on_readings() {
+        model.table.arrange(&model.fleet);
+    }
     if first
         && let Some(name) = model.feed.only.clone()
         && model.fleet.row(&name).is_some()
@@ -40,17 +46,21 @@ pub(super) fn picture(model: &mut Model, snapshot: Box<FleetSnapshot>) -> Vec<Ef
 
 /// A new run has a new command; a changed configuration has another drift.
 fn forget_changed_details(model: &mut Model, snapshot: &FleetSnapshot) {
-    for new in &snapshot.rows {
-        let changed = model.fleet.row(&new.name).is_some_and(|old| {
-            old.run != new.run
-                || old.drift != new.drift
-                || old.broken != new.broken
-                || old.reason != new.reason
-        });
-        if changed {
-            model.details.remove(&new.name);
+    let fleet = &model.fleet;
+    // Details are kept of the few that were looked at, and a picture may hold thousands of rows.
+    model.details.retain(|name, _| {
+        let place = fleet.place(name);
+        let new = place.and_then(|place| snapshot.rows.get(place));
+        match (fleet.row(name), new.filter(|row| row.name == *name)) {
+            (Some(old), Some(new)) => {
+                old.run == new.run
+                    && old.drift == new.drift
+                    && old.broken == new.broken
+                    && old.reason == new.reason
+            }
+            (_, _) => false,
         }
-    }
+    });
 }
 
 /// Tells how commands ended whose effect is now seen.

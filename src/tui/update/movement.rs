@@ -2,7 +2,8 @@
 
 use super::super::effect::Effect;
 use super::super::logview::LogAction;
-use super::super::model::table::{Line, Sort};
+use super::super::model::sort::Sort;
+use super::super::model::table::Line;
 use super::super::model::{Model, Pane};
 use super::{log_effects, remembered};
 

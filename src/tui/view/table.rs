@@ -6,7 +6,8 @@ use ratatui::layout::Rect;
 
 use super::super::format::{self, UNKNOWN};
 use super::super::model::fleet::{Tone, tone};
-use super::super::model::table::{Column, Direction, Line};
+use super::super::model::sort::Direction;
+use super::super::model::table::{Column, Line};
 use super::super::model::{Hit, Model, Now, Pane};
 use super::super::theme::{Look, Role};
 use super::pen::Pen;
