@@ -99,10 +99,7 @@ fn end() -> PageQuery {
 }
 
 fn pattern(text: &str) -> Wanted {
-    Wanted::Pattern(Pattern {
-        text: text.to_owned(),
-        case: Case::Sensitive,
-    })
+    Wanted::Pattern(Pattern::new(text, Case::Sensitive))
 }
 
 /// Searches from the start as the dashboard does, a bounded part at a time.

@@ -78,10 +78,8 @@ pub(super) async fn print(
         (false, StreamChoice::Stdout) => Streams::Stdout,
         (false, StreamChoice::Both) => Streams::Both,
     };
-    let filter = args.grep.as_ref().map(|text| Pattern {
-        text: text.clone(),
-        case: Case::Sensitive,
-    });
+    let filter = args.grep.as_ref();
+    let filter = filter.map(|text| Pattern::new(text, Case::Sensitive));
     let source = match session::owner_of(home).await? {
         Some(client) => Source::Owner(client),
         None => Source::Here,

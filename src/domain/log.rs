@@ -105,6 +105,7 @@ pub enum Direction {
 pub struct Pattern {
     pub text: String,
     pub case: Case,
+    pub sense: Sense,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -113,6 +114,16 @@ pub enum Case {
     Sensitive,
     /// Upper and lower case are one unless the pattern holds an upper-case letter.
     Smart,
+}
+
+/// Which lines a pattern means.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Sense {
+    /// Those it matches.
+    #[default]
+    Matching,
+    /// All the others.
+    Others,
 }
 
 /// Which lines are looked for.
@@ -255,6 +266,16 @@ impl Streams {
 }
 
 impl Pattern {
+    /// A pattern that means the lines it matches.
+    #[must_use]
+    pub fn new(text: &str, case: Case) -> Self {
+        Self {
+            text: text.to_owned(),
+            case,
+            sense: Sense::Matching,
+        }
+    }
+
     /// Returns whether upper and lower case are one.
     #[must_use]
     pub fn ignores_case(&self) -> bool {

@@ -3,7 +3,7 @@
 use regex::bytes::{Regex, RegexBuilder};
 
 use super::block::Block;
-use crate::domain::log::{Direction, Pattern};
+use crate::domain::log::{Direction, Pattern, Sense};
 use crate::domain::log_level::LogLevel;
 
 /// A compiled pattern must not need more memory than this.
@@ -12,7 +12,11 @@ const REGEX_BYTES: usize = 4 << 20;
 /// Which lines are meant.
 #[derive(Debug)]
 pub(super) enum Matcher {
-    Pattern { regex: Regex, reach: Reach },
+    Pattern {
+        regex: Regex,
+        reach: Reach,
+        sense: Sense,
+    },
     Level(LogLevel),
 }
 
@@ -39,15 +43,23 @@ impl Matcher {
             .case_insensitive(pattern.ignores_case())
             .size_limit(REGEX_BYTES)
             .build()?;
+        let reach = match pattern.sense {
+            Sense::Matching => reach_of(&pattern.text),
+            // What is not matched has no place in a block.
+            Sense::Others => Reach::Line,
+        };
         Ok(Self::Pattern {
             regex,
-            reach: reach_of(&pattern.text),
+            reach,
+            sense: pattern.sense,
         })
     }
 
     pub(super) fn is_match(&self, line: &[u8]) -> bool {
         match self {
-            Self::Pattern { regex, .. } => regex.is_match(line),
+            Self::Pattern { regex, sense, .. } => {
+                regex.is_match(line) == (*sense == Sense::Matching)
+            }
             Self::Level(worst) => LogLevel::of(line).is_some_and(|level| level >= *worst),
         }
     }
@@ -57,6 +69,7 @@ impl Matcher {
         if let Self::Pattern {
             regex,
             reach: Reach::Block,
+            ..
         } = self
         {
             while line < block.lines() {

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::domain::log::{
     At, Case, CountQuery, Cursor, Direction, Ending, LogLine, PageQuery, Pattern, Search,
-    SearchQuery, Stream, Streams, Wanted,
+    SearchQuery, Sense, Stream, Streams, Wanted,
 };
 use crate::domain::log_level::LogLevel;
 
@@ -128,10 +128,7 @@ fn texts(lines: &[LogLine]) -> Vec<String> {
 }
 
 fn pattern(text: &str) -> Wanted {
-    Wanted::Pattern(Pattern {
-        text: text.to_owned(),
-        case: Case::Sensitive,
-    })
+    Wanted::Pattern(Pattern::new(text, Case::Sensitive))
 }
 
 #[test]
@@ -544,10 +541,7 @@ fn a_million_lines_are_counted_and_searched_and_their_end_is_read_alone() {
 fn a_wrong_pattern_is_named_with_what_is_wrong() {
     let rig = Rig::new();
     let query = PageQuery {
-        filter: Some(Pattern {
-            text: "a(b".to_owned(),
-            case: Case::Smart,
-        }),
+        filter: Some(Pattern::new("a(b", Case::Smart)),
         ..query(At::End, Direction::Backward, 9)
     };
     let error = rig
@@ -556,6 +550,36 @@ fn a_wrong_pattern_is_named_with_what_is_wrong() {
         .expect_err("a wrong pattern")
         .to_string();
     assert_eq!(error, "\"a(b\" is not a regular expression: unclosed group");
+}
+
+#[test]
+fn a_filter_may_keep_the_lines_that_do_not_match() {
+    let rig = Rig::new();
+    rig.write(
+        Stream::Stdout,
+        "health ok\nslot busy\n\nHealth bad\nslot idle\n",
+    );
+    let filter = Pattern {
+        sense: Sense::Others,
+        ..Pattern::new("health", Case::Smart)
+    };
+    let query = PageQuery {
+        filter: Some(filter.clone()),
+        ..query(At::Start, Direction::Forward, 9)
+    };
+    let page = rig.reader.page(&query).expect("a page");
+    assert_eq!(texts(&page.lines), ["slot busy", "", "slot idle"]);
+    let search = SearchQuery {
+        streams: Streams::Both,
+        at: At::Start,
+        direction: Direction::Forward,
+        wanted: pattern("slot|bad"),
+        filter: Some(filter),
+    };
+    let Search::Found { line, .. } = rig.reader.search(&search).expect("a search") else {
+        unreachable!("two lines match and pass");
+    };
+    assert_eq!(line, page.lines[0].place);
 }
 
 #[test]
@@ -569,10 +593,7 @@ fn smart_case_minds_only_capitals_that_are_letters() {
         ("error \\d", 1),
     ] {
         let query = PageQuery {
-            filter: Some(Pattern {
-                text: text.to_owned(),
-                case: Case::Smart,
-            }),
+            filter: Some(Pattern::new(text, Case::Smart)),
             ..query(At::Start, Direction::Forward, 9)
         };
         let lines = rig.reader.page(&query).expect("a page").lines;

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
+#[cfg(debug_assertions)]
+use super::fault;
 use super::logview::LogAction;
 use super::model::Pane;
 
@@ -28,6 +30,8 @@ pub enum Action {
     Back,
     Quit,
     Interrupt,
+    #[cfg(debug_assertions)]
+    Panic(fault::Thread),
     Up,
     Down,
     PageUp,
@@ -90,10 +94,10 @@ pub(super) struct Row {
 
 /// One row a line: place, name, keys, footer, help, action.
 macro_rules! rows {
-    ($($context:ident $name:literal [$($key:literal),*] $short:literal $help:literal => $action:expr;)*) => {
+    ($($(#[$condition:meta])? $context:ident $name:literal [$($key:literal),*] $short:literal $help:literal => $action:expr;)*) => {
         /// The key table. A new action also needs an arm in `update`.
         pub(super) const ROWS: &[Row] = &[
-            $(Row {
+            $($(#[$condition])? Row {
                 context: Context::$context,
                 action: $action,
                 name: $name,
@@ -153,7 +157,7 @@ rows! {
     Log "log-search" ["/"] "search" "search the log" => Action::Log(LogAction::Search);
     Log "log-next" ["n"] "" "go to the next match" => Action::Log(LogAction::Next);
     Log "log-previous" ["N"] "" "go to the previous match" => Action::Log(LogAction::Previous);
-    Log "log-filter" ["&"] "filter" "show only lines that match" => Action::Log(LogAction::Filter);
+    Log "log-filter" ["&"] "filter" "show only lines that match; with ! those that do not" => Action::Log(LogAction::Filter);
     Log "log-next-error" ["e"] "next error" "go to the next error" => Action::Log(LogAction::NextError);
     Log "log-previous-error" ["E"] "" "go to the previous error" => Action::Log(LogAction::PreviousError);
     Log "log-time" ["T"] "time" "go to a time" => Action::Log(LogAction::GoToTime);
@@ -162,6 +166,7 @@ rows! {
     Log "log-right" ["right"] "" "pan right" => Action::Log(LogAction::Right);
     Log "log-timestamps" ["#"] "" "show the time of each line, or not" => Action::Log(LogAction::Timestamps);
     Log "log-stream" ["b"] "stream" "stdout, stderr or both" => Action::Log(LogAction::Stream);
+    Log "log-select" ["v"] "select" "select lines: go up or down, then copy" => Action::Log(LogAction::Select);
     Log "log-mark" ["M"] "" "set a mark at this line" => Action::Log(LogAction::Mark);
     Log "log-clear" ["c"] "" "clear the view; the file stays" => Action::Log(LogAction::Clear);
     Log "log-copy" ["y"] "copy" "copy the selection, or what is visible" => Action::Log(LogAction::Copy);
@@ -180,6 +185,8 @@ rows! {
     Global "back" ["esc"] "" "close, clear or go back" => Action::Back;
     Global "quit" ["q", "f10"] "quit" "leave; asks what becomes of the instances" => Action::Quit;
     Global "interrupt" ["ctrl-c"] "" "leave; the second time hand over at once" => Action::Interrupt;
+    #[cfg(debug_assertions)] Global "panic-dashboard" [] "" "debug builds: let the dashboard's thread panic" => Action::Panic(fault::Thread::Dashboard);
+    #[cfg(debug_assertions)] Global "panic-task" [] "" "debug builds: let a task elsewhere panic" => Action::Panic(fault::Thread::Runtime);
 }
 
 /// A key as it is compared: a character carries its own shift.

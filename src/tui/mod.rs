@@ -10,8 +10,11 @@
 pub mod host;
 pub mod measure;
 
+mod crash;
 mod effect;
 mod external;
+#[cfg(debug_assertions)]
+mod fault;
 mod format;
 mod input;
 mod keymap;
@@ -29,6 +32,7 @@ mod view;
 mod tests;
 
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -43,6 +47,7 @@ pub use self::theme::{Environment, ThemeName};
 use self::effect::{Carrier, Effect};
 use self::host::Host;
 use self::input::{Input, Parser};
+use self::logview::Drag;
 use self::model::{Dirty, Hit, Model, Split};
 use self::term::{Screen, Woken};
 use self::view::Hits;
@@ -76,6 +81,8 @@ pub struct Setting {
     pub preferences: Preferences,
     pub environment: Environment,
     pub home: String,
+    /// The file that panics are reported in.
+    pub panic_report: PathBuf,
 }
 
 /// Shows the dashboard until it ends; returns what becomes of the instances.
@@ -85,9 +92,9 @@ pub struct Setting {
 /// Returns an error when there is no terminal, or it breaks.
 pub fn run(setting: Setting) -> io::Result<Ending> {
     let mailbox = setting.mailbox.clone();
-    term::install_panic_hook(move |text| {
-        tracing::error!("{text}");
-        mailbox.post(Msg::Panicked(text.to_owned()));
+    crash::install_hook(setting.panic_report, move |panicked| {
+        tracing::error!("{}", panicked.text);
+        mailbox.post(Msg::Panicked(panicked));
     });
     let screen = Screen::enter(setting.preferences.mouse)?;
     let carrier = Carrier {
@@ -112,6 +119,14 @@ pub fn run(setting: Setting) -> io::Result<Ending> {
     dashboard.run()
 }
 
+/// What the mouse holds while its button is down.
+#[derive(Clone, Copy, Debug)]
+enum Dragged {
+    Split(Split),
+    /// Lines of the log.
+    Log,
+}
+
 struct Dashboard {
     screen: Screen,
     model: Model,
@@ -119,7 +134,7 @@ struct Dashboard {
     parser: Parser,
     /// What was where in the frame that the person sees.
     hits: Hits,
-    dragging: Option<Split>,
+    dragging: Option<Dragged>,
     began: Instant,
     drawn: Option<Instant>,
     /// The monotonic time of the last tick.
@@ -194,14 +209,31 @@ impl Dashboard {
         let pane = self.hits.pane(event.column, event.row);
         match event.kind {
             MouseEventKind::Down(_) => match hit {
-                Hit::Split(split) => self.dragging = Some(split),
-                hit => messages.push(Msg::Click(hit)),
+                Hit::Split(split) => self.dragging = Some(Dragged::Split(split)),
+                hit => {
+                    if let Hit::LogLine(_) = hit {
+                        self.dragging = Some(Dragged::Log);
+                    }
+                    messages.push(Msg::Click(hit));
+                }
             },
-            MouseEventKind::Drag(_) => {
-                if let Some(split) = self.dragging {
+            MouseEventKind::Drag(_) => match (self.dragging, hit) {
+                (Some(Dragged::Split(split)), _) => {
                     messages.push(Msg::Drag(split, event.column, event.row));
                 }
-            }
+                (Some(Dragged::Log), Hit::LogLine(place)) => {
+                    messages.push(Msg::Select(Drag::Line(place)));
+                }
+                (Some(Dragged::Log), _) => {
+                    let drag = if event.row <= self.model.areas().log.y {
+                        Drag::Above
+                    } else {
+                        Drag::Below
+                    };
+                    messages.push(Msg::Select(drag));
+                }
+                (None, _) => {}
+            },
             MouseEventKind::Up(_) => self.dragging = None,
             MouseEventKind::ScrollUp => messages.extend(pane.map(|pane| Msg::Wheel(pane, -3))),
             MouseEventKind::ScrollDown => messages.extend(pane.map(|pane| Msg::Wheel(pane, 3))),
@@ -301,6 +333,8 @@ impl Dashboard {
             }),
             Effect::Log(effect) => self.carrier.log(effect),
             Effect::HandOver => self.carrier.hand_over(),
+            #[cfg(debug_assertions)]
+            Effect::Panic(thread) => fault::strike(thread, &self.carrier),
             Effect::Copy(text) => self.screen.copy(&text)?,
             Effect::Mouse(on) => self.screen.set_mouse(on)?,
             Effect::Redraw => {

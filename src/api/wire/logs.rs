@@ -7,7 +7,7 @@ use utoipa::{IntoParams, ToSchema};
 use crate::api::error::{ErrorBody, ErrorCode};
 use crate::domain::log::{
     At, Case, Count, CountQuery, Cursor, Direction, Ending, LogLine, Page, PageQuery, Pattern,
-    Place, Search, SearchQuery, Size, Stream, Streams, Wanted,
+    Place, Search, SearchQuery, Sense, Size, Stream, Streams, Wanted,
 };
 use crate::domain::log_level::LogLevel;
 
@@ -41,6 +41,9 @@ pub struct LogQuery {
     /// `sensitive` (default) or `smart`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub filter_case: Option<String>,
+    /// `matching` (default) or `others`: which lines the filter lets through.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub filter_sense: Option<String>,
     /// A regular expression: what is searched or counted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pattern: Option<String>,
@@ -158,6 +161,7 @@ const DIRECTIONS: [(&str, Direction); 2] = [
     ("backward", Direction::Backward),
 ];
 const CASES: [(&str, Case); 2] = [("sensitive", Case::Sensitive), ("smart", Case::Smart)];
+const SENSES: [(&str, Sense); 2] = [("matching", Sense::Matching), ("others", Sense::Others)];
 
 impl LogQuery {
     /// Writes the question for a page.
@@ -289,6 +293,7 @@ impl LogQuery {
     fn set_filter(&mut self, filter: Option<&Pattern>) {
         self.filter = filter.map(|filter| filter.text.clone());
         self.filter_case = filter.map(|filter| word(&CASES, filter.case));
+        self.filter_sense = filter.map(|filter| word(&SENSES, filter.sense));
     }
 
     fn set_wanted(&mut self, wanted: &Wanted) {
@@ -324,19 +329,22 @@ impl LogQuery {
     fn filter(&self) -> Result<Option<Pattern>, ErrorBody> {
         let case = self.filter_case.as_deref();
         let case = meaning("filter_case", &CASES, case, Case::Sensitive)?;
+        let sense = self.filter_sense.as_deref();
+        let sense = meaning("filter_sense", &SENSES, sense, Sense::Matching)?;
         let pattern = |text: &String| Pattern {
             text: text.clone(),
             case,
+            sense,
         };
         Ok(self.filter.as_ref().map(pattern))
     }
 
     fn wanted(&self) -> Result<Wanted, ErrorBody> {
         match (&self.pattern, &self.level) {
-            (Some(text), None) => Ok(Wanted::Pattern(Pattern {
-                text: text.clone(),
-                case: meaning("case", &CASES, self.case.as_deref(), Case::Sensitive)?,
-            })),
+            (Some(text), None) => {
+                let case = meaning("case", &CASES, self.case.as_deref(), Case::Sensitive)?;
+                Ok(Wanted::Pattern(Pattern::new(text, case)))
+            }
             (None, Some(word)) => LogLevel::parse(word).map(Wanted::Level).ok_or_else(|| {
                 invalid(format!(
                     "level={word:?} is not one of debug, info, warning, error"
@@ -564,6 +572,7 @@ mod tests {
         let filter = Some(Pattern {
             text: "a&b=c ü".to_owned(),
             case: Case::Smart,
+            sense: Sense::Others,
         });
         for at in [
             At::Start,
@@ -587,10 +596,7 @@ mod tests {
             }
             for wanted in [
                 Wanted::Level(LogLevel::Error),
-                Wanted::Pattern(Pattern {
-                    text: "[^x]".to_owned(),
-                    case: Case::Sensitive,
-                }),
+                Wanted::Pattern(Pattern::new("[^x]", Case::Sensitive)),
             ] {
                 let search = SearchQuery {
                     streams: Streams::Both,

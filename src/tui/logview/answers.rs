@@ -5,6 +5,9 @@ use super::window::Window;
 use super::{Follow, LogEffect, LogMsg, LogView, Top};
 use crate::domain::log::{At, Direction, Page, Size};
 
+/// A log that begins this much after a moment that is looked for does not hold it.
+const LATE_MILLIS: u64 = 1000;
+
 impl LogView {
     pub(in crate::tui) fn update(&mut self, msg: LogMsg) -> Vec<LogEffect> {
         let effects = self.answered(msg);
@@ -54,6 +57,10 @@ impl LogView {
                     self.stick_to_end();
                 }
             }
+            Part::Moment(millis) => {
+                self.replace(page);
+                self.arrive(millis);
+            }
             Part::Around(place) => {
                 self.replace(page);
                 let number = self.window.position(place);
@@ -69,11 +76,7 @@ impl LogView {
                     self.stick_to_end();
                 }
                 if let Some(number) = self.reveal.take().and_then(|at| self.window.position(at)) {
-                    self.top = Top {
-                        line: number,
-                        row: 0,
-                    };
-                    self.up(self.text_height() / 3);
+                    self.settle_on(number);
                 }
             }
             Part::Newer => {
@@ -97,6 +100,25 @@ impl LogView {
             self.reveal = None;
         }
         self.more()
+    }
+
+    /// The lines at and after a moment are there.
+    fn arrive(&mut self, millis: u64) {
+        // A search goes on from here, and its matches are numbered anew.
+        if let Some(find) = &mut self.find {
+            find.forget_number();
+        }
+        let Some(row) = self.window.get(0) else {
+            self.current = None;
+            self.told = Some("nothing was logged at that time or later; this is the end".into());
+            return;
+        };
+        self.current = Some(row.place);
+        self.reveal = self.current;
+        let late = row.at.is_some_and(|at| at > millis + LATE_MILLIS);
+        if self.window.at_start && late {
+            self.told = Some("nothing that old is kept; this is where the log begins".into());
+        }
     }
 
     fn replace(&mut self, page: &Page) {

@@ -44,6 +44,8 @@ pub enum Part {
     End,
     /// As above, with its first line at the top.
     Start,
+    /// As above, with the first line at or after these unix milliseconds shown.
+    Moment(u64),
     /// As above, with this line shown.
     Around(Place),
     Older,

@@ -5,7 +5,8 @@ use regex::{Regex, RegexBuilder};
 use super::ask::{Part, Question};
 use super::{Follow, LogEffect, LogView};
 use crate::domain::log::{
-    At, Case, Count, CountQuery, Cursor, Direction, Pattern, Place, Search, SearchQuery, Wanted,
+    At, Case, Count, CountQuery, Cursor, Direction, Pattern, Place, Search, SearchQuery, Sense,
+    Wanted,
 };
 use crate::tui::format;
 
@@ -64,6 +65,11 @@ impl Find {
         })
     }
 
+    /// The present line is no match that was counted to.
+    pub(super) fn forget_number(&mut self) {
+        self.number = None;
+    }
+
     /// `3 of 128 matches`
     pub(super) fn words(&self) -> String {
         let Some(count) = self.count else {
@@ -84,9 +90,27 @@ impl Find {
 }
 
 pub(super) fn smart(text: &str) -> Pattern {
-    Pattern {
-        text: text.to_owned(),
-        case: Case::Smart,
+    Pattern::new(text, Case::Smart)
+}
+
+/// Reads a filter: an exclamation mark before the pattern keeps the lines that do not match.
+pub(super) fn filter(text: &str) -> Result<Pattern, String> {
+    let (text, sense) = match text.strip_prefix('!') {
+        Some(rest) => (rest, Sense::Others),
+        None => (text, Sense::Matching),
+    };
+    let find = Find::parse(text)?;
+    Ok(Pattern {
+        sense,
+        ..find.pattern
+    })
+}
+
+/// Writes a filter as it was typed.
+pub(super) fn typed(filter: &Pattern) -> String {
+    match filter.sense {
+        Sense::Matching => filter.text.clone(),
+        Sense::Others => format!("!{}", filter.text),
     }
 }
 
@@ -244,6 +268,8 @@ impl LogView {
                 }
                 (_, _, _) => effects.extend(self.count_from(At::Start, Some(cursor))),
             }
+        } else if let Some(find) = &mut self.find {
+            find.forget_number();
         }
         effects
     }

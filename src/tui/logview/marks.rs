@@ -64,16 +64,19 @@ impl LogView {
         self.load(At::End, Direction::Backward, Part::End)
     }
 
-    /// Copies from the first mark to the last, or what is on the screen.
+    /// Copies what is selected, else from the first mark to the last, else what is on the screen.
     pub(super) fn copy(&mut self) -> Vec<LogEffect> {
         let Some(name) = self.instance.clone() else {
             return Vec::new();
         };
-        let (from, until, streams) = match (self.marks.first(), self.marks.last()) {
-            (Some(first), Some(last)) if first != last => {
+        let selected = self.selected_stretch();
+        self.selection = None;
+        let (from, until, streams) = match (selected, self.marks.first(), self.marks.last()) {
+            (Some((from, last, streams)), _, _) => (from, Until::Line(last), streams),
+            (None, Some(first), Some(last)) if first != last => {
                 (first.cursor, Until::Line(last.place), first.streams)
             }
-            (_, _) => {
+            (None, _, _) => {
                 let lines = self.bottom().saturating_sub(self.top.line);
                 let from = self.window.cursor_at(self.top.line);
                 (from, Until::Lines(lines), self.streams)

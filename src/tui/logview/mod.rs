@@ -11,6 +11,7 @@ mod find;
 mod marks;
 mod prompt;
 mod scroll;
+mod select;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -22,18 +23,22 @@ use self::ask::{Ask, Part, Question};
 use self::find::{Find, Hunt};
 use self::marks::Mark;
 use self::prompt::{Kind, Prompt};
+use self::select::Selection;
 use self::window::Window;
 use super::format;
 use super::model::Now;
 use super::theme::Look;
 use crate::domain::instance::InstanceName;
-use crate::domain::log::{At, Cursor, Direction, PageQuery, Pattern, Place, Size, Streams, Wanted};
+use crate::domain::log::{
+    At, Cursor, Direction, PageQuery, Pattern, Place, Sense, Size, Streams, Wanted,
+};
 use crate::domain::log_level::LogLevel;
 
 pub(in crate::tui) use self::ask::LogEffect;
 pub(in crate::tui) use self::ask::LogMsg;
 pub(in crate::tui) use self::fetch::carry;
 pub(in crate::tui) use self::scroll::{GUTTER, TIME_WIDTH, Top, wrapped};
+pub(in crate::tui) use self::select::Drag;
 pub(in crate::tui) use self::window::Row;
 
 /// The most bytes of one line that are shown.
@@ -64,6 +69,7 @@ pub enum LogAction {
     Right,
     Timestamps,
     Stream,
+    Select,
     Mark,
     Clear,
     Copy,
@@ -121,6 +127,9 @@ pub(in crate::tui) struct LogView {
     /// It is shown in its place once there are lines around it.
     reveal: Option<Place>,
     pub(in crate::tui) marks: Vec<Mark>,
+    selection: Option<Selection>,
+    /// The line the mouse was pressed on.
+    pressed: Option<Place>,
     /// Lines before it were cleared from the view.
     floor: Option<Cursor>,
     pub(in crate::tui) prompt: Option<Prompt>,
@@ -160,6 +169,8 @@ impl Default for LogView {
             current: None,
             reveal: None,
             marks: Vec::new(),
+            selection: None,
+            pressed: None,
             floor: None,
             prompt: None,
             told: None,
@@ -210,11 +221,12 @@ impl LogView {
         }
     }
 
-    /// Shows the lines of a moment (unix milliseconds).
+    /// Shows the lines around a moment (unix milliseconds): the first one at or after it has the
+    /// sign of a jump, and what led to it stands above.
     pub(in crate::tui) fn go_to(&mut self, millis: u64) -> Vec<LogEffect> {
         self.stop_following();
         self.floor = None;
-        self.load(At::Time(millis), Direction::Forward, Part::Start)
+        self.load(At::Time(millis), Direction::Forward, Part::Moment(millis))
     }
 
     /// Which of an instance's two log files is looked at.
@@ -248,6 +260,11 @@ impl LogView {
 
     fn acted(&mut self, action: LogAction, now: Now, zone: &TimeZone) -> Vec<LogEffect> {
         let page = self.text_height().saturating_sub(1).max(1);
+        if self.selection.is_some()
+            && let Some(step) = steps(action, page)
+        {
+            return self.extend(step);
+        }
         match action {
             LogAction::Follow => match self.follow {
                 Follow::On => {
@@ -285,6 +302,10 @@ impl LogView {
                 self.settle()
             }
             LogAction::Stream => self.next_stream(),
+            LogAction::Select => {
+                self.select();
+                Vec::new()
+            }
             LogAction::Mark => {
                 self.mark();
                 Vec::new()
@@ -306,7 +327,8 @@ impl LogView {
 
     /// Closes or clears the innermost thing; `None` when there is nothing.
     pub(in crate::tui) fn back(&mut self) -> Option<Vec<LogEffect>> {
-        if self.told.take().is_some() {
+        let dropped = self.selection.take().is_some();
+        if self.told.take().is_some() || dropped {
             return Some(Vec::new());
         }
         if self.find.take().is_some() || self.hunt.take().is_some() {
@@ -349,7 +371,11 @@ impl LogView {
             words.push("cleared, c shows all".to_owned());
         }
         if let Some(filter) = &self.filter {
-            words.push(format!("only {:?}", filter.text));
+            let which = match filter.sense {
+                Sense::Matching => "only",
+                Sense::Others => "without",
+            };
+            words.push(format!("{which} {:?}", filter.text));
         }
         let mut right = Vec::new();
         if let Some(find) = &self.find {
@@ -433,6 +459,7 @@ impl LogView {
             Streams::Stdout => Streams::Both,
         };
         // Cursors of one stream say nothing of the other.
+        self.selection = None;
         self.floor = None;
         self.log_size = None;
         let mut effects = self.reload();
@@ -442,6 +469,7 @@ impl LogView {
     }
 
     fn set_filter(&mut self, filter: Option<Pattern>) -> Vec<LogEffect> {
+        self.selection = None;
         self.filter = filter;
         let mut effects = self.reload();
         effects.extend(self.count_anew());
@@ -528,5 +556,39 @@ impl LogView {
             Follow::Off { .. } => direction,
         };
         self.hunt_for(Wanted::Level(LogLevel::Error), direction)
+    }
+}
+
+/// How far an action that moves takes the end of a selection.
+fn steps(action: LogAction, page: usize) -> Option<isize> {
+    let page = isize::try_from(page).unwrap_or(isize::MAX);
+    match action {
+        LogAction::Up => Some(-1),
+        LogAction::Down => Some(1),
+        LogAction::PageUp => Some(-page),
+        LogAction::PageDown => Some(page),
+        LogAction::HalfUp => Some(-(page + 1) / 2),
+        LogAction::HalfDown => Some((page + 1) / 2),
+        LogAction::Top => Some(isize::MIN),
+        LogAction::Bottom => Some(isize::MAX),
+        LogAction::Follow
+        | LogAction::Search
+        | LogAction::Next
+        | LogAction::Previous
+        | LogAction::Filter
+        | LogAction::NextError
+        | LogAction::PreviousError
+        | LogAction::GoToTime
+        | LogAction::Wrap
+        | LogAction::Left
+        | LogAction::Right
+        | LogAction::Timestamps
+        | LogAction::Stream
+        | LogAction::Select
+        | LogAction::Mark
+        | LogAction::Clear
+        | LogAction::Copy
+        | LogAction::Save
+        | LogAction::Open => None,
     }
 }

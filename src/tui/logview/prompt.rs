@@ -10,7 +10,7 @@ use tui_input::Input;
 use tui_input::backend::crossterm::EventHandler as _;
 
 use super::ask::Save;
-use super::find::{Find, smart};
+use super::find::{self, Find};
 use super::{LogEffect, LogView};
 use crate::tui::model::Now;
 
@@ -46,7 +46,7 @@ impl Kind {
     pub(in crate::tui) fn help(self) -> &'static str {
         match self {
             Self::Search => "a regular expression; Enter searches",
-            Self::Filter => "only lines that match; empty shows all",
+            Self::Filter => "only lines that match, ! for those that do not; empty shows all",
             Self::Time => "12:04, 12:04:30, -10m, or a date and time",
             Self::Save => "the lines as they are filtered now; Enter writes",
         }
@@ -58,10 +58,7 @@ impl LogView {
         let now = Timestamp::from_microsecond((now.wall * 1e6) as i64).unwrap_or_default();
         let before = match kind {
             Kind::Search | Kind::Time => String::new(),
-            Kind::Filter => self
-                .filter
-                .as_ref()
-                .map_or_else(String::new, |filter| filter.text.clone()),
+            Kind::Filter => self.filter.as_ref().map_or_else(String::new, find::typed),
             Kind::Save => {
                 let name = self.instance.as_ref().map_or("log", |name| name.as_str());
                 let time = now.to_zoned(zone.clone()).strftime("%Y%m%d-%H%M%S");
@@ -124,8 +121,8 @@ impl LogView {
                 Ok(Vec::new())
             }
             Kind::Search => Find::parse(&text).map(|find| self.begin_find(find)),
-            Kind::Filter if text.is_empty() => Ok(self.set_filter(None)),
-            Kind::Filter => Find::parse(&text).map(|_| self.set_filter(Some(smart(&text)))),
+            Kind::Filter if text.trim_start_matches('!').is_empty() => Ok(self.set_filter(None)),
+            Kind::Filter => find::filter(&text).map(|filter| self.set_filter(Some(filter))),
             Kind::Time => time_of(&text, prompt.now, zone).map(|millis| self.go_to(millis)),
             Kind::Save => self.save(text.trim()),
         };

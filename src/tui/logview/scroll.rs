@@ -115,11 +115,22 @@ impl LogView {
         line
     }
 
+    /// Returns whether rows of a line lie below the screen.
+    pub(super) fn is_cut_off(&self, line: usize) -> bool {
+        let rows: usize = (self.top.line..=line).map(|line| self.rows_at(line)).sum();
+        rows.saturating_sub(self.top.row) > self.text_height()
+    }
+
     /// Brings a line on the screen, a third from the top, unless it is there.
     pub(super) fn reveal(&mut self, line: usize) {
         if (self.top.line..self.bottom()).contains(&line) && self.top.row == 0 {
             return;
         }
+        self.settle_on(line);
+    }
+
+    /// Shows a line a third from the top, or lower where the log ends.
+    pub(super) fn settle_on(&mut self, line: usize) {
         self.top = Top { line, row: 0 };
         self.up(self.text_height() / 3);
         if self.is_at_bottom() && self.window.at_end {

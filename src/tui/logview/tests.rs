@@ -195,7 +195,8 @@ fn matcher(wanted: &Wanted) -> Matcher {
         }
         Wanted::Pattern(pattern) => {
             let regex = Find::parse(&pattern.text).expect("a pattern").regex;
-            Box::new(move |line| regex.is_match(line))
+            let matching = pattern.sense == Sense::Matching;
+            Box::new(move |line| regex.is_match(line) == matching)
         }
     }
 }
@@ -293,6 +294,17 @@ impl Rig {
         };
         let effects = self.view.act(action, now, &TimeZone::UTC);
         self.carry(effects);
+    }
+
+    /// The stretch that a copy asked for.
+    fn collected(&mut self) -> (Cursor, Place) {
+        let Some(LogEffect::Collect(collect)) = self.others.pop() else {
+            unreachable!("lines are collected");
+        };
+        let Until::Line(last) = collect.until else {
+            unreachable!("up to a line");
+        };
+        (collect.from, last)
     }
 
     fn type_in(&mut self, action: LogAction, text: &str) {
@@ -498,9 +510,9 @@ fn a_time_is_gone_to_and_what_is_no_time_is_said() {
     let mut rig = Rig::new(Log::numbered(3000));
     rig.act(LogAction::Timestamps);
     rig.type_in(LogAction::GoToTime, "12:10");
-    rig.shows(&range(600, 610));
+    rig.shows(&range(597, 607));
     assert!(
-        rig.rows()[0].starts_with("  12:10:00.0 "),
+        rig.rows()[3].starts_with("▶ 12:10:00.0 "),
         "{:?}",
         rig.rows()
     );
@@ -508,7 +520,113 @@ fn a_time_is_gone_to_and_what_is_no_time_is_said() {
     assert!(rig.rows()[9].contains("no time"), "{:?}", rig.rows());
     rig.carry_key(KeyCode::Esc);
     rig.type_in(LogAction::GoToTime, "12:59");
+    rig.shows(&range(2991, 3000));
+    assert!(rig.rows()[9].contains("the end"), "{:?}", rig.rows());
+    rig.type_in(LogAction::GoToTime, "12:49:59");
     rig.shows(&range(2990, 3000));
+    assert!(rig.rows()[9].starts_with("▶ "), "{:?}", rig.rows());
+    rig.type_in(LogAction::GoToTime, "11:00");
+    rig.shows(&range(0, 9));
+    assert!(rig.rows()[9].contains("begins"), "{:?}", rig.rows());
+}
+
+#[test]
+fn a_jump_between_matches_makes_the_next_match_count_anew() {
+    let mut rig = Rig::new(Log::numbered(3000));
+    rig.type_in(LogAction::Search, "00$");
+    assert!(rig.title().contains("29 of 29 matches"), "{}", rig.title());
+    rig.type_in(LogAction::GoToTime, "12:10");
+    assert!(rig.title().contains("| 29 matches"), "{}", rig.title());
+    rig.act(LogAction::Next);
+    assert!(rig.title().contains("7 of 29 matches"), "{}", rig.title());
+    rig.act(LogAction::NextError);
+    rig.act(LogAction::Next);
+    assert!(rig.title().contains("8 of 29 matches"), "{}", rig.title());
+}
+
+#[test]
+fn a_filter_with_an_exclamation_mark_leaves_out_what_matches() {
+    let mut rig = Rig::new(Log::numbered(100));
+    rig.type_in(LogAction::Filter, "!line .[1-9]$");
+    rig.shows(&[9, 10, 20, 30, 40, 50, 60, 70, 80, 90]);
+    assert!(rig.title().contains("without \"line"), "{}", rig.title());
+    rig.act(LogAction::Filter);
+    assert!(
+        rig.rows()[9].starts_with("&!line .[1-9]$"),
+        "{:?}",
+        rig.rows()
+    );
+}
+
+#[test]
+fn selected_lines_grow_with_keys_and_are_what_is_copied() {
+    let mut rig = Rig::new(Log::numbered(100));
+    rig.act(LogAction::Select);
+    assert!(
+        rig.rows()[9].starts_with("1 line selected"),
+        "{:?}",
+        rig.rows()
+    );
+    for _ in 0..12 {
+        rig.act(LogAction::Up);
+    }
+    assert!(
+        rig.rows()[9].starts_with("13 lines selected"),
+        "{:?}",
+        rig.rows()
+    );
+    rig.shows(&range(87, 96));
+    rig.act(LogAction::Copy);
+    let (from, last) = rig.collected();
+    assert_eq!((from, last), (rig.log.cursor(87), rig.log.place(99)));
+    assert_eq!(rig.view.selected(), None);
+    // Past its beginning it goes on at the other side.
+    rig.act(LogAction::Top);
+    rig.act(LogAction::Down);
+    rig.act(LogAction::Select);
+    rig.act(LogAction::Down);
+    rig.act(LogAction::Up);
+    rig.act(LogAction::Up);
+    rig.act(LogAction::Copy);
+    let (from, last) = rig.collected();
+    assert_eq!((from, last), (rig.log.cursor(0), rig.log.place(1)));
+    rig.act(LogAction::Select);
+    assert!(rig.view.back().is_some_and(|effects| effects.is_empty()));
+    assert_eq!(rig.view.selected(), None);
+}
+
+#[test]
+fn a_selection_longer_than_what_is_in_memory_is_copied_whole() {
+    let mut rig = Rig::new(Log::numbered(20_000));
+    rig.act(LogAction::Select);
+    for _ in 0..1500 {
+        rig.act(LogAction::PageUp);
+    }
+    rig.act(LogAction::Copy);
+    let (from, last) = rig.collected();
+    assert_eq!(last, rig.log.place(19_999));
+    assert_ne!(from, rig.log.cursor(19_999));
+}
+
+#[test]
+fn the_mouse_selects_from_where_it_was_pressed_to_where_it_is() {
+    let mut rig = Rig::new(Log::numbered(100));
+    let (press, to) = (rig.log.place(92), rig.log.place(95));
+    rig.view.press(press);
+    let effects = rig.view.drag(Drag::Line(press));
+    rig.carry(effects);
+    assert_eq!(rig.view.selected(), None, "a click alone selects nothing");
+    let effects = rig.view.drag(Drag::Line(to));
+    rig.carry(effects);
+    assert_eq!(rig.view.selected(), Some(92..=95));
+    for _ in 0..4 {
+        let effects = rig.view.drag(Drag::Above);
+        rig.carry(effects);
+    }
+    assert_eq!(rig.view.selected(), Some(91..=92));
+    rig.act(LogAction::Copy);
+    let (from, last) = rig.collected();
+    assert_eq!((from, last), (rig.log.cursor(91), press));
 }
 
 #[test]

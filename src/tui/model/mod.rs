@@ -19,11 +19,12 @@ use self::feed::Feed;
 use self::fleet::Fleet;
 use self::notice::{Kind, Notices};
 use self::table::Table;
+use super::crash::Panicked;
 use super::effect::{Command, Ending};
 use super::host::{ConfigReport, CrashBundle, Details, ImportReport, ImportRequest, Template};
 use super::keymap::{Action, Keymap};
 use super::layout::{Areas, Class, Splits, Wishes, arrange};
-use super::logview::{LogMsg, LogView};
+use super::logview::{self, LogMsg, LogView};
 use super::remember;
 use super::theme::{Depth, Environment, Glyphs, Ground, Look, ThemeName};
 use crate::api::wire::Role;
@@ -32,6 +33,7 @@ use crate::domain::event::Event;
 use crate::domain::fleet::FleetSnapshot;
 use crate::domain::instance::InstanceName;
 use crate::domain::memory::fit::Fit;
+use crate::domain::log::Place;
 
 /// The panes, in the order of their numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -92,6 +94,8 @@ pub enum Msg {
     Wheel(Pane, i32),
     /// A split that is being dragged, with the mouse's place.
     Drag(Split, u16, u16),
+    /// Lines of the log that are being selected with the mouse.
+    Select(logview::Drag),
     Resize(u16, u16),
     Background(Ground),
     Tick,
@@ -124,7 +128,7 @@ pub enum Msg {
     /// A hand-over was tried; `None` when it worked.
     HandedOver(Option<String>),
     /// A thread of this program panicked.
-    Panicked(String),
+    Panicked(Panicked),
     /// The terminal is gone.
     Lost,
     /// Somebody told this process to end.
@@ -139,6 +143,7 @@ pub enum Hit {
     Row(usize),
     Column(table::Column),
     Event(usize),
+    LogLine(Place),
     /// A line of the open menu, palette or dialog.
     Choice(usize),
     Action(Action),

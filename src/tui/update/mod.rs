@@ -39,6 +39,10 @@ pub(super) fn update(model: &mut Model, msg: Msg, now: Now) -> Vec<Effect> {
         Msg::Click(hit) => pointer::click(model, hit),
         Msg::Wheel(pane, lines) => pointer::wheel(model, pane, lines),
         Msg::Drag(split, column, row) => pointer::drag(model, split, column, row),
+        Msg::Select(drag) => {
+            model.soil(Dirty::Now);
+            log_effects(model.log.drag(drag))
+        }
         Msg::Resize(width, height) => {
             model.size = (width, height);
             model.soil(Dirty::Now);
@@ -90,7 +94,7 @@ pub(super) fn update(model: &mut Model, msg: Msg, now: Now) -> Vec<Effect> {
             Vec::new()
         }
         Msg::HandedOver(trouble) => quit::handed_over(model, trouble),
-        Msg::Panicked(text) => data::panicked(model, &text),
+        Msg::Panicked(panicked) => data::panicked(model, &panicked),
         Msg::Lost => vec![Effect::End(super::effect::Ending::Lost)],
         Msg::Terminated => vec![Effect::End(super::effect::Ending::Leave)],
     };
@@ -226,6 +230,8 @@ fn act(model: &mut Model, action: Action) -> Vec<Effect> {
         Action::Back => back(model),
         Action::Quit => quit::ask(model),
         Action::Interrupt => quit::interrupt(model),
+        #[cfg(debug_assertions)]
+        Action::Panic(thread) => vec![Effect::Panic(thread)],
         Action::Up => movement::step(model, -1),
         Action::Down => movement::step(model, 1),
         Action::PageUp => movement::page(model, -1, 1),
@@ -326,16 +332,17 @@ fn resize(model: &mut Model, step: i16) -> Vec<Effect> {
 
 /// Closes, clears or goes back: the innermost thing first.
 fn back(model: &mut Model) -> Vec<Effect> {
-    if model.zoom {
-        model.zoom = false;
-    } else if model.focus == Pane::Events && !model.feed.filter.is_empty() {
-        model.feed.filter = Default::default();
-    } else if model.focus == Pane::Events && model.feed.only.is_some() {
-        model.feed.only = None;
-    } else if model.focus == Pane::Log
+    if model.focus == Pane::Log
         && let Some(effects) = model.log.back()
     {
         return log_effects(effects);
+    }
+    if model.focus == Pane::Events && !model.feed.filter.is_empty() {
+        model.feed.filter = Default::default();
+    } else if model.focus == Pane::Events && model.feed.only.is_some() {
+        model.feed.only = None;
+    } else if model.zoom {
+        model.zoom = false;
     } else if model.focus != Pane::Table {
         model.focus = Pane::Table;
     } else if !model.table.filter.is_empty() {

@@ -25,6 +25,7 @@ pub(super) fn click(model: &mut Model, hit: Hit) -> Vec<Effect> {
         | Hit::Row(_)
         | Hit::Column(_)
         | Hit::Event(_)
+        | Hit::LogLine(_)
         | Hit::Split(_)
             if !model.dialogs.is_empty() =>
         {
@@ -45,6 +46,10 @@ pub(super) fn click(model: &mut Model, hit: Hit) -> Vec<Effect> {
                 Sort::by(column)
             }
         }),
+        Hit::LogLine(place) => {
+            model.log.press(place);
+            go_to_pane(model, Pane::Log)
+        }
         Hit::Event(back) => {
             go_to_pane(model, Pane::Events);
             model.feed.back = back;

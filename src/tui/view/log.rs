@@ -14,7 +14,7 @@ use super::super::model::{Hit, Model, Pane};
 use super::super::theme::{Depth, Look, Role};
 use super::Hits;
 use super::pen::Pen;
-use crate::domain::log::Streams;
+use crate::domain::log::{Place, Streams};
 use crate::domain::log_level::LogLevel;
 
 pub(super) fn draw(model: &Model, area: Rect, pen: &mut Pen<'_>, hits: &mut Hits) {
@@ -24,19 +24,28 @@ pub(super) fn draw(model: &Model, area: Rect, pen: &mut Pen<'_>, hits: &mut Hits
     let (left, right) = model.log.title(pen.look);
     let inner = pen.pane(model, area, Pane::Log, &left, &right);
     hits.add(area, Hit::Pane(Pane::Log));
-    lines(&model.log, inner, pen, &model.zone);
+    for (place, area) in lines(&model.log, inner, pen, &model.zone) {
+        hits.add(area, Hit::LogLine(place));
+    }
 }
 
-/// Draws the lines and what is typed or told below them.
-pub(in crate::tui) fn lines(log: &LogView, area: Rect, pen: &mut Pen<'_>, zone: &TimeZone) {
+/// Draws the lines and what is typed or told below them; returns where each line is.
+pub(in crate::tui) fn lines(
+    log: &LogView,
+    area: Rect,
+    pen: &mut Pen<'_>,
+    zone: &TimeZone,
+) -> Vec<(Place, Rect)> {
+    let mut places = Vec::new();
     if area.is_empty() {
-        return;
+        return places;
     }
     if log.window.len() == 0 {
         pen.text(area.x + 1, area.y, area.width, &emptiness(log), Role::Dim);
     }
     let last = area.y + u16::try_from(log.text_height()).unwrap_or(area.height);
     let mut y = area.y;
+    let selected = log.selected();
     let mut number = log.top.line;
     let mut skip = log.top.row;
     while y < last.min(area.bottom()) {
@@ -48,7 +57,20 @@ pub(in crate::tui) fn lines(log: &LogView, area: Rect, pen: &mut Pen<'_>, zone: 
             height: last.min(area.bottom()) - y,
             ..area
         };
-        y += line(log, row, skip, place, pen, zone);
+        let rows = line(log, row, skip, place, pen, zone);
+        let place = Rect {
+            height: rows,
+            ..place
+        };
+        if selected
+            .as_ref()
+            .is_some_and(|range| range.contains(&number))
+        {
+            let style = pen.look.style(Role::Selected);
+            pen.fill(place, style);
+        }
+        places.push((row.place, place));
+        y += rows;
         skip = 0;
         number += 1;
     }
@@ -66,6 +88,7 @@ pub(in crate::tui) fn lines(log: &LogView, area: Rect, pen: &mut Pen<'_>, zone: 
     } else if let Some(told) = &log.told {
         pen.cut(area.x, area.bottom() - 1, area.width, told, Role::Accent);
     }
+    places
 }
 
 fn emptiness(log: &LogView) -> String {
