@@ -89,7 +89,11 @@ impl Shared {
         let slots = settings.slots;
         let created = SystemTime::now().duration_since(UNIX_EPOCH);
         Arc::new(Self {
-            traffic: Traffic::new(settings.faults.traffic, fastrand::f64()),
+            traffic: match settings.faults.hang {
+                // Its clients wait for ever, so there should be some.
+                Some((after, _)) => Traffic::cresting(settings.faults.traffic, after),
+                None => Traffic::new(settings.faults.traffic, fastrand::f64()),
+            },
             log,
             created: created.unwrap_or_default().as_secs(),
             free: Semaphore::new(slots),

@@ -38,6 +38,12 @@ impl Traffic {
         }
     }
 
+    /// Waves of which one is at its crest so long after the start.
+    pub(super) fn cresting(rate: f64, after: Duration) -> Self {
+        let start = 0.5 - after.as_secs_f64() / PERIOD;
+        Self::new(rate, start.rem_euclid(1.0))
+    }
+
     /// Returns what has happened until now.
     pub(super) fn at(&self, since_ready: Duration, slots: usize) -> Swell {
         if self.rate <= 0.0 {
@@ -94,6 +100,15 @@ mod tests {
         // Two whole waves at half the rate on average.
         let all = traffic.at(Duration::from_secs(48), 4).predicted_tokens;
         assert_eq!(all, 960);
+    }
+
+    #[test]
+    fn a_crest_can_be_had_at_a_moment() {
+        for seconds in [0, 6, 12, 100] {
+            let after = Duration::from_secs(seconds);
+            let traffic = Traffic::cresting(40.0, after);
+            assert_eq!(traffic.at(after, 4).busy_slots, 4, "after {seconds} s");
+        }
     }
 
     #[test]

@@ -71,6 +71,8 @@ pub(super) enum Effect {
     Redraw,
     Mouse(bool),
     HandOver,
+    #[cfg(debug_assertions)]
+    Panic(super::fault::Thread),
     /// Keep this text for the next visit.
     Remember(String),
     End(Ending),

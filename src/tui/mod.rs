@@ -10,7 +10,6 @@
 pub mod host;
 pub mod measure;
 
-mod crash;
 mod effect;
 mod external;
 #[cfg(debug_assertions)]
@@ -22,6 +21,7 @@ mod layout;
 mod logview;
 mod mailbox;
 mod model;
+mod panics;
 mod remember;
 mod term;
 mod theme;
@@ -92,7 +92,7 @@ pub struct Setting {
 /// Returns an error when there is no terminal, or it breaks.
 pub fn run(setting: Setting) -> io::Result<Ending> {
     let mailbox = setting.mailbox.clone();
-    crash::install_hook(setting.panic_report, move |panicked| {
+    panics::install_hook(setting.panic_report, move |panicked| {
         tracing::error!("{}", panicked.text);
         mailbox.post(Msg::Panicked(panicked));
     });

@@ -267,23 +267,16 @@ impl Drop for Screen {
     }
 }
 
-/// Restores the terminal when the dashboard's own thread panics, before anything else is told.
-/// A panic of another thread leaves the screen alone.
-pub(super) fn install_panic_hook(report: impl Fn(&str) + Send + Sync + 'static) {
-    let before = std::panic::take_hook();
-    std::panic::set_hook(Box::new(move |info| {
-        if std::thread::current().name() == Some(THREAD) {
-            if ENTERED.swap(false, Ordering::SeqCst) {
-                write_stdout(way_out().as_bytes());
-            }
-            // The line discipline is restored by the guard when the stack unwinds.
-            before(info);
-        } else if ENTERED.load(Ordering::SeqCst) {
-            report(&info.to_string());
-        } else {
-            before(info);
-        }
-    }));
+/// Gives the terminal back without the guard, which a panic may have made unusable.
+pub(super) fn give_back() {
+    if ENTERED.swap(false, Ordering::SeqCst) {
+        write_stdout(way_out().as_bytes());
+    }
+}
+
+/// Returns whether the dashboard has the terminal.
+pub(super) fn is_entered() -> bool {
+    ENTERED.load(Ordering::SeqCst)
 }
 
 fn write_stdout(bytes: &[u8]) {

@@ -180,18 +180,21 @@ impl Drop for TestHome {
         if let Some(pid) = self.owner() {
             kill_hard(pid);
         }
-        let entries = fs::read_dir(self.path().join("state/runs"))
-            .into_iter()
-            .flatten();
-        for entry in entries.filter_map(Result::ok) {
-            let paths = RunPaths::new(entry.path());
-            if let Ok(Some(run)) = runfiles::read::<RunFile>(&paths.run()) {
-                kill_token(&run.token);
-                for pid in [run.shim.pid, run.child.pid] {
-                    let same = [run.shim.start, run.child.start];
-                    if os::stat(pid).is_ok_and(|stat| same.contains(&stat.start_ticks)) {
-                        kill_hard(pid);
-                    }
+        end_runs_of(self.path());
+    }
+}
+
+/// Ends every process of a home's runs.
+pub(crate) fn end_runs_of(home: &Path) {
+    let entries = fs::read_dir(home.join("state/runs")).into_iter().flatten();
+    for entry in entries.filter_map(Result::ok) {
+        let paths = RunPaths::new(entry.path());
+        if let Ok(Some(run)) = runfiles::read::<RunFile>(&paths.run()) {
+            kill_token(&run.token);
+            for pid in [run.shim.pid, run.child.pid] {
+                let same = [run.shim.start, run.child.start];
+                if os::stat(pid).is_ok_and(|stat| same.contains(&stat.start_ticks)) {
+                    kill_hard(pid);
                 }
             }
         }

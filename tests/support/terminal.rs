@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use pty_process::Size;
 use pty_process::blocking::{Command, Pty};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::termios::LocalModes;
 
 use super::{PATIENCE, TestHome};
 
@@ -133,6 +134,42 @@ impl Terminal {
         self.write(&format!("\x1b[<0;{column};{row}M\x1b[<0;{column};{row}m"));
     }
 
+    /// The column (from 0) where this text begins, in the first line that has it.
+    pub(crate) fn column_of(&self, text: &str) -> u16 {
+        let screen = self.text();
+        let column = screen.lines().find_map(|line| {
+            let (before, _) = line.split_once(text)?;
+            Some(before.chars().count())
+        });
+        u16::try_from(column.unwrap()).unwrap()
+    }
+
+    /// Presses the left button at one place and releases it at another; places from 0.
+    pub(crate) fn drag(&mut self, from: (u16, u16), to: (u16, u16)) {
+        let place = |(column, row): (u16, u16)| format!("{};{}", column + 1, row + 1);
+        let (from, to) = (place(from), place(to));
+        self.write(&format!("\x1b[<0;{from}M\x1b[<32;{to}M\x1b[<0;{to}m"));
+    }
+
+    /// Whether the terminal treats lines and keys as a shell wants it to.
+    pub(crate) fn is_cooked(&self) -> bool {
+        let modes = rustix::termios::tcgetattr(self.pty.as_ref().unwrap()).unwrap();
+        let wanted = LocalModes::ICANON | LocalModes::ECHO | LocalModes::ISIG;
+        modes.local_modes.contains(wanted)
+    }
+
+    /// What was put on the clipboard last (OSC 52).
+    pub(crate) fn clipboard(&self) -> String {
+        let text = String::from_utf8_lossy(&self.written);
+        let (_, last) = text.rsplit_once("\x1b]52;c;").unwrap();
+        let end = last.find(['\x07', '\x1b']).unwrap();
+        String::from_utf8(decoded(&last[..end])).unwrap()
+    }
+
+    pub(crate) fn pid(&self) -> i32 {
+        i32::try_from(self.child.id()).unwrap()
+    }
+
     /// Takes the terminal away, as a closed window or a lost connection does.
     pub(crate) fn unplug(&mut self) {
         self.pty = None;
@@ -160,6 +197,25 @@ impl Drop for Terminal {
         self.child.kill().ok();
         self.child.wait().ok();
     }
+}
+
+/// Reads base64.
+fn decoded(text: &str) -> Vec<u8> {
+    const LETTERS: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let letters: Vec<usize> = text
+        .chars()
+        .filter_map(|letter| LETTERS.find(letter))
+        .collect();
+    let bytes = letters.chunks(4).flat_map(|group| {
+        let bits = group
+            .iter()
+            .enumerate()
+            .map(|(place, value)| value << (18 - 6 * place))
+            .sum::<usize>();
+        // Three bytes of a whole group; two or one when the end was filled up.
+        (0..group.len() - 1).map(move |byte| (bits >> (16 - 8 * byte)) as u8)
+    });
+    bytes.collect()
 }
 
 fn length(value: u16) -> NonZeroU16 {

@@ -13,6 +13,7 @@ mod templates;
 mod watch;
 
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,21 +28,19 @@ use super::daemon;
 use super::exit::{CliError, Exit};
 use super::output::Output;
 use super::session::{self, Session};
-use crate::api::client::pace;
 use crate::api::wire::Role;
 use crate::config::home::Home;
 use crate::domain::fleet::FleetSnapshot;
 use crate::domain::instance::InstanceName;
-use crate::domain::lifecycle::Status;
-use crate::domain::run::StopMode;
 use crate::supervisor::Scope;
 use crate::tui::{self, Ending, Mailbox, Msg, Setting, Supervisor};
 
 /// An owner that vanished is looked for again after this.
 const RETRY: Duration = Duration::from_millis(500);
 
-/// What a lost terminal leaves for the hand-over.
-const LAST_WILL_TIME: Duration = Duration::from_secs(20);
+/// What a lost terminal leaves for the hand-over. A daemon that was started goes on by itself and
+/// takes the home as soon as it is free; whoever closed the terminal expects us gone.
+const LAST_WILL_TIME: Duration = Duration::from_secs(2);
 
 /// How the dashboard is opened.
 #[derive(Clone, Debug, Default)]
@@ -109,6 +108,7 @@ fn start_thread(
         preferences: preferences::load(home, opening),
         environment: preferences::environment(),
         home: home.root().display().to_string(),
+        panic_report: panic_report(home),
     };
     std::thread::Builder::new()
         .name(tui::THREAD.to_owned())
@@ -152,7 +152,10 @@ impl Keeper<'_> {
                 end = &mut ended => match end {
                     Ok(Ok(ending)) => Woken::Ended(ending),
                     Ok(Err(error)) => Woken::Failed(error.to_string()),
-                    Err(_) => Woken::Failed("its thread ended by a panic".to_owned()),
+                    Err(_) => Woken::Failed(format!(
+                        "its thread panicked; the report is in {}",
+                        panic_report(self.home).display()
+                    )),
                 },
                 () = self.session.yielded() => Woken::Yielded,
                 why = self.watch.broken() => Woken::OwnerGone(why),
@@ -227,12 +230,17 @@ impl Keeper<'_> {
         output: &Output,
     ) -> Result<Exit, CliError> {
         if self.temporary {
-            self.stop_everything(output).await;
+            if demo::stop_everything(&self.session.client).await == demo::Left::Something {
+                output.warning(
+                    "not everything of it has stopped; llama-orch orphans shows what is left",
+                );
+            }
             self.session.end().await;
             return told(ending);
         }
         let owned = self.session.owned.is_some();
-        if matches!(ending, Ok(Ending::Lost)) && owned {
+        // Nobody was asked, so nothing may become worse for the instances.
+        if matches!(ending, Ok(Ending::Lost) | Err(_)) && owned {
             self.last_will().await;
         }
         let supervised = self.session.owned.is_none();
@@ -244,35 +252,7 @@ impl Keeper<'_> {
         told(ending)
     }
 
-    /// Kills all there is and waits until nothing is left.
-    async fn stop_everything(&mut self, output: &Output) {
-        let client = self.session.client.clone();
-        let stopped = async {
-            let mut seen = 0;
-            while let Ok(body) = client.instances_after(seen, LAST_WILL_TIME).await {
-                seen = body.generation;
-                let rows = body.to_snapshot().rows;
-                let left = rows
-                    .iter()
-                    .filter(|row| row.status.is_live() || row.status == Status::Backoff);
-                let mut count = 0;
-                for row in left {
-                    count += 1;
-                    client.stop(&row.name, StopMode::Kill).await.ok(); // asked again with the next picture
-                }
-                if count == 0 {
-                    return;
-                }
-                tokio::time::sleep(pace::WATCHING).await;
-            }
-        };
-        if tokio::time::timeout(LAST_WILL_TIME, stopped).await.is_err() {
-            output
-                .warning("not everything of it has stopped; llama-orch orphans shows what is left");
-        }
-    }
-
-    /// The terminal is gone: a daemon takes over, and this process goes.
+    /// The terminal or the dashboard is gone: a daemon takes over, and this process goes.
     async fn last_will(&mut self) {
         let started = daemon::start_detached(self.home);
         let deadline = tokio::time::sleep(LAST_WILL_TIME);
@@ -285,6 +265,11 @@ impl Keeper<'_> {
             }
         }
     }
+}
+
+/// Where panics are reported.
+fn panic_report(home: &Home) -> PathBuf {
+    home.daemon_logs_dir().join("dashboard-panics.txt")
 }
 
 fn told(ending: Result<Ending, String>) -> Result<Exit, CliError> {

@@ -19,12 +19,12 @@ use self::feed::Feed;
 use self::fleet::Fleet;
 use self::notice::{Kind, Notices};
 use self::table::Table;
-use super::crash::Panicked;
 use super::effect::{Command, Ending};
 use super::host::{ConfigReport, CrashBundle, Details, ImportReport, ImportRequest, Template};
 use super::keymap::{Action, Keymap};
 use super::layout::{Areas, Class, Splits, Wishes, arrange};
 use super::logview::{self, LogMsg, LogView};
+use super::panics::Panicked;
 use super::remember;
 use super::theme::{Depth, Environment, Glyphs, Ground, Look, ThemeName};
 use crate::api::wire::Role;
@@ -32,8 +32,8 @@ use crate::domain::checkup::Found;
 use crate::domain::event::Event;
 use crate::domain::fleet::FleetSnapshot;
 use crate::domain::instance::InstanceName;
-use crate::domain::memory::fit::Fit;
 use crate::domain::log::Place;
+use crate::domain::memory::fit::Fit;
 
 /// The panes, in the order of their numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

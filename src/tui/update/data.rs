@@ -7,6 +7,7 @@ use super::super::model::dialog::{Button, Dialog, Question};
 use super::super::model::fleet::Changed;
 use super::super::model::notice::{Kind, Underway};
 use super::super::model::{Dirty, Model, Pane, Supervisor};
+use super::super::panics::Panicked;
 use super::{quit, tell};
 use crate::domain::event::Event;
 use crate::domain::fleet::{FleetSnapshot, InstanceRow};
@@ -267,11 +268,10 @@ pub(super) fn freeze(model: &mut Model) -> Vec<Effect> {
     }
 }
 
-pub(super) fn panicked(model: &mut Model, text: &str) -> Vec<Effect> {
-    let first = text.lines().next().unwrap_or_default();
-    tell(
-        model,
-        Kind::Bad,
-        format!("a part of llama-orch failed and the rest goes on: {first} (5 shows more)"),
-    )
+pub(super) fn panicked(model: &mut Model, panicked: &Panicked) -> Vec<Effect> {
+    let report = panicked.report.as_ref().map_or_else(String::new, |path| {
+        format!("; the report is in {}", path.display())
+    });
+    let text = format!("a panic, and the rest goes on: {}{report}", panicked.text);
+    tell(model, Kind::Bad, text)
 }

@@ -1,30 +1,24 @@
-//! `llama-orch demo`: a temporary home whose simulated fleet shows every state there is.
+//! The instances of the demo, and their files.
 
 use std::fs;
 use std::io;
-use std::net::TcpListener;
-use std::os::unix::fs::DirBuilderExt as _;
-use std::path::{Path, PathBuf};
-use std::time::Duration;
-
-use super::{Opening, run};
-use crate::api::client::{Client, pace};
-use crate::cli::exit::{CliError, Exit};
-use crate::cli::output::Output;
-use crate::config::home::{Home, HomeOrigin};
-use crate::domain::lifecycle::{Health, Status};
+use std::path::Path;
 
 /// The instance whose file is changed while it runs.
-const DRIFTED: &str = "rerank-m3";
+pub(super) const DRIFTED: &str = "rerank-m3";
 
-/// The longest the drifted instance is waited for.
-const DRIFT_TIME: Duration = Duration::from_secs(120);
+/// The instance whose port another program has.
+const FOREIGN_PORT: &str = "tts-port";
 
-/// How long one question for the fleet waits.
-const POLL: Duration = Duration::from_secs(5);
+/// The instance that nobody starts.
+const STOPPED: &str = "spare-7b";
 
-/// Ready instances: name, model, backend, slots, and what they do.
-const FLEET: [Demo; 12] = [
+/// Found within seconds, and left as it is: a demo shows the state, not the way out of it.
+const QUICK: &str =
+    "[healthcheck]\ninterval = 2\ntimeout = 1\nretries = 2\n[restart_policy]\nenabled = false\n";
+
+/// An instance in every state, and what brings it there.
+pub(super) const FLEET: [Demo; 12] = [
     Demo {
         name: "coder-30b",
         model: "Qwen3-Coder-30B-Q4_K_M",
@@ -109,7 +103,7 @@ const FLEET: [Demo; 12] = [
             "--sim-hang-after",
             "4s",
         ],
-        more: "[healthcheck]\ninterval = 15\ntimeout = 1\nretries = 10\n",
+        more: QUICK,
     },
     Demo {
         name: "wedged-14b",
@@ -127,7 +121,7 @@ const FLEET: [Demo; 12] = [
             "--sim-hang-after",
             "6s",
         ],
-        more: "[healthcheck]\ninterval = 15\ntimeout = 1\nretries = 10\n",
+        more: QUICK,
     },
     Demo {
         name: "tts-port",
@@ -158,91 +152,30 @@ const FLEET: [Demo; 12] = [
     },
 ];
 
-/// The instance whose port another program has.
-const FOREIGN_PORT: &str = "tts-port";
-
-/// The instance that nobody starts.
-const STOPPED: &str = "spare-7b";
-
 /// One instance of the demo.
-struct Demo {
-    name: &'static str,
+pub(super) struct Demo {
+    pub(super) name: &'static str,
     model: &'static str,
     tags: &'static str,
     gpu: Option<u32>,
-    parallel: u32,
+    pub(super) parallel: u32,
     args: &'static [&'static str],
     /// Further tables of its file.
     more: &'static str,
 }
 
-/// Opens the dashboard over the demo, and leaves nothing of it behind.
+/// Writes the file of one instance.
 ///
 /// # Errors
 ///
-/// As the dashboard.
-pub(in crate::cli) async fn demo(ascii: bool, output: &Output) -> Result<Exit, CliError> {
-    let folder = Folder::create()?;
-    // Another program on the port of one instance: this one.
-    let stranger = TcpListener::bind("127.0.0.1:0")?;
-    let port = stranger.local_addr()?.port();
-    for (order, instance) in FLEET.iter().enumerate() {
-        write(&folder.path, instance, order, port, instance.parallel)?;
-    }
-    let home = Home::open(&folder.path, HomeOrigin::Flag)
-        .map_err(|error| CliError::new(Exit::General, error.to_string()))?;
-    let drift = tokio::spawn(drift(home.clone(), folder.path.clone(), port));
-    let opening = Opening {
-        ascii,
-        temporary: true,
-        notices: vec![
-            "A demo: twelve simulated servers in every state there is. q ends it and removes it all.".to_owned(),
-        ],
-        ..Opening::default()
-    };
-    let result = run(&home, opening, output).await;
-    drift.abort();
-    drop(stranger);
-    if result.is_ok() {
-        output.say("the demo is over; nothing of it is left");
-    }
-    result
-}
-
-/// Changes a file while its instance runs.
-async fn drift(home: Home, folder: PathBuf, port: u16) {
-    let client = Client::socket(&home.socket());
-    let ready = async {
-        let mut seen = 0;
-        loop {
-            let Ok(body) = client.instances_after(seen, POLL).await else {
-                tokio::time::sleep(Duration::from_millis(100)).await;
-                continue;
-            };
-            seen = body.generation;
-            let is_ready = body.to_snapshot().rows.iter().any(|row| {
-                row.name.as_str() == DRIFTED
-                    && (row.status, row.health) == (Status::Running, Health::Healthy)
-            });
-            if is_ready {
-                return;
-            }
-            tokio::time::sleep(pace::WATCHING).await;
-        }
-    };
-    if tokio::time::timeout(DRIFT_TIME, ready).await.is_ok()
-        && let Some(order) = FLEET.iter().position(|instance| instance.name == DRIFTED)
-    {
-        let instance = &FLEET[order];
-        if let Err(error) = write(&folder, instance, order, port, instance.parallel * 2) {
-            tracing::warn!(%error, "change the drifted demo instance");
-        }
-        client.refresh(None, POLL).await.ok(); // the owner sees the file by itself, too
-    }
-}
-
-/// Writes the file of one instance.
-fn write(folder: &Path, instance: &Demo, order: usize, port: u16, parallel: u32) -> io::Result<()> {
+/// Returns an error when the folder cannot be written.
+pub(super) fn write(
+    folder: &Path,
+    instance: &Demo,
+    order: usize,
+    port: u16,
+    parallel: u32,
+) -> io::Result<()> {
     let port = if instance.name == FOREIGN_PORT {
         port.to_string()
     } else {
@@ -266,30 +199,4 @@ fn write(folder: &Path, instance: &Demo, order: usize, port: u16, parallel: u32)
     let directory = folder.join("instances").join(instance.name);
     fs::create_dir_all(&directory)?;
     fs::write(directory.join("config.toml"), text)
-}
-
-/// The folder of the demo; removed when dropped.
-struct Folder {
-    path: PathBuf,
-}
-
-impl Folder {
-    fn create() -> io::Result<Self> {
-        let name = format!(
-            "llama-orch-demo-{}-{:08x}",
-            std::process::id(),
-            fastrand::u32(..)
-        );
-        let path = std::env::temp_dir().join(name);
-        fs::DirBuilder::new().mode(0o700).create(&path)?;
-        Ok(Self { path })
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        if let Err(error) = fs::remove_dir_all(&self.path) {
-            tracing::warn!(path = %self.path.display(), %error, "remove the demo");
-        }
-    }
 }
