@@ -167,5 +167,8 @@ fn describe_explains_command_paths_and_drift() {
     home.simulated("a", &["--api-key", "s3cret"], "model.context_size = 99");
     let text = home.ok(&["describe", "a"]).stdout;
     assert!(text.contains("model.context_size: 4096 → 99"), "{text}");
+    home.wait_for("a", "drifted", |row| row["drift"] == true);
+    let talk = home.ok(&["ps"]).stderr;
+    assert!(talk.contains("a: its file has changed since"), "{talk}");
     home.ok(&["daemon", "stop", "--instances"]);
 }

@@ -86,6 +86,13 @@ fn print(snapshot: &FleetSnapshot, args: PsArgs, output: &Output) -> Result<Flow
             output.say(&format!("{}: {reason}", row.name));
         }
     }
+    for row in rows.iter().filter(|row| row.drift) {
+        let name = &row.name;
+        output.say(&format!(
+            "{name}: its file has changed since it was started; llama-orch plan shows what a restart \
+             changes"
+        ));
+    }
     Ok(flow)
 }
 

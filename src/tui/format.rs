@@ -103,6 +103,18 @@ pub(super) fn cut(text: &str, limit: usize) -> String {
     kept
 }
 
+/// Breaks a text as [`wrap`] does, and cuts what is left after so many lines.
+pub(super) fn wrap_to(text: &str, limit: usize, most: usize) -> Vec<String> {
+    let mut lines = wrap(text, limit);
+    if lines.len() > most {
+        lines.truncate(most);
+        if let Some(last) = lines.last_mut() {
+            *last = cut(&format!("{last} …"), limit);
+        }
+    }
+    lines
+}
+
 /// Breaks a text at spaces into lines of at most `limit` columns.
 pub(super) fn wrap(text: &str, limit: usize) -> Vec<String> {
     let limit = limit.max(1);

@@ -232,7 +232,8 @@ impl History {
         self.peak = self.peak.max(rate.unwrap_or_default());
         self.tokens.push(at, rate);
         self.cpu.push(at, readings.cpu_percent);
-        self.rss.push(at, readings.rss_bytes.map(|bytes| bytes as f32));
+        self.rss
+            .push(at, readings.rss_bytes.map(|bytes| bytes as f32));
     }
 }
 

@@ -73,7 +73,9 @@ impl Sort {
         let readings = |place: usize| &rows[place].readings;
         match column {
             Column::Name => self.order(places, |place| &row(place).name),
-            Column::State => self.order(places, |place| (tone(row(place)), row(place).state_word())),
+            Column::State => {
+                self.order(places, |place| (tone(row(place)), row(place).state_word()));
+            }
             Column::Pid => self.order(places, |place| row(place).pid),
             Column::Port => self.order(places, |place| row(place).port),
             Column::Backend => self.order(places, |place| &row(place).backend),
@@ -87,7 +89,9 @@ impl Sort {
             Column::Rss => self.order(places, |place| readings(place).rss_bytes),
             Column::Vram => self.order(places, |place| readings(place).vram_bytes),
             // A later start is a shorter time.
-            Column::Uptime => self.order(places, |place| Reverse(row(place).started_at.map(millis))),
+            Column::Uptime => {
+                self.order(places, |place| Reverse(row(place).started_at.map(millis)));
+            }
             Column::Restarts => self.order(places, |place| row(place).restarts),
         }
     }

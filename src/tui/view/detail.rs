@@ -3,6 +3,7 @@
 use ratatui::layout::Rect;
 
 use super::super::format::{self, UNKNOWN};
+use super::super::keymap::Action;
 use super::super::model::fleet::Series;
 use super::super::model::{Hit, Model, Pane};
 use super::super::theme::Role;
@@ -17,11 +18,25 @@ const LABEL: u16 = 8;
 /// Changes of health that are listed.
 const HISTORY: usize = 5;
 
+/// From this height on every line is told whole.
+const ROOMY: u16 = 14;
+
 /// A line of the pane: its name, its text and what it means.
 struct Line {
     label: &'static str,
     text: String,
     role: Role,
+}
+
+impl Line {
+    /// Rows that it may take in the small pane: what a person must know is not cut off.
+    fn rows(&self) -> usize {
+        match self.label {
+            "why" => 3,
+            "do" => 2,
+            _ => 1,
+        }
+    }
 }
 
 pub(super) fn draw(model: &Model, area: Rect, pen: &mut Pen<'_>, hits: &mut Hits) {
@@ -48,11 +63,11 @@ pub(super) fn draw(model: &Model, area: Rect, pen: &mut Pen<'_>, hits: &mut Hits
     let mut shown: Vec<(&str, String, Role)> = Vec::new();
     for line in &lines {
         let mut label = line.label;
-        // In the small pane each line is cut; with room it is told whole.
-        let texts = if inner.height >= 14 {
-            format::wrap(&line.text, text_width)
-        } else {
-            vec![format::cut(&line.text, text_width)]
+        // In the small pane most lines are cut; with room they are told whole.
+        let texts = match line.rows() {
+            _ if inner.height >= ROOMY => format::wrap(&line.text, text_width),
+            1 => vec![format::cut(&line.text, text_width)],
+            rows => format::wrap_to(&line.text, text_width, rows),
         };
         for text in texts {
             shown.push((label, text, line.role));
@@ -90,7 +105,15 @@ fn lines(model: &Model, row: &InstanceRow, width: usize) -> Vec<Line> {
         let crash = model.keymap.first(super::super::keymap::Action::Crash);
         add("", format!("{crash} shows what was kept of it"), Role::Dim);
     } else if let Some(reason) = &row.reason {
-        add("why", reason.clone(), Role::Busy);
+        add("why", within(model, reason), Role::Busy);
+    }
+    if row.broken && row.status.is_live() {
+        let edit = model.keymap.first(Action::Edit);
+        add(
+            "file",
+            format!("cannot be used; what runs goes on as it was; {edit} edits it"),
+            Role::Bad,
+        );
     }
     if let Some(url) = row.url() {
         let role = if row.status.is_live() {
@@ -102,7 +125,7 @@ fn lines(model: &Model, row: &InstanceRow, width: usize) -> Vec<Line> {
     }
     rates(model, row, width, &mut add);
     if row.drift {
-        let restart = model.keymap.first(super::super::keymap::Action::Restart);
+        let restart = model.keymap.first(Action::Restart);
         add(
             "drift",
             format!("the file differs from what runs; {restart} restarts with it"),
@@ -118,9 +141,9 @@ fn lines(model: &Model, row: &InstanceRow, width: usize) -> Vec<Line> {
             );
         }
         for finding in &details.findings {
-            add("config", finding.clone(), Role::Busy);
+            add("config", within(model, finding), Role::Busy);
         }
-        let path = |path: &std::path::PathBuf| path.display().to_string();
+        let path = |path: &std::path::PathBuf| within(model, &path.display().to_string());
         if let Some(model_path) = &details.model_path {
             add("model", path(model_path), Role::Text);
         }
@@ -161,6 +184,11 @@ fn lines(model: &Model, row: &InstanceRow, width: usize) -> Vec<Line> {
         );
     }
     lines
+}
+
+/// Leaves out the home's own path, which the header shows.
+fn within(model: &Model, text: &str) -> String {
+    text.replace(&format!("{}/", model.home.trim_end_matches('/')), "")
 }
 
 /// The measured lines, each with its minute.

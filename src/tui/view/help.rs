@@ -1,12 +1,12 @@
-//! Help and palette: both made from the key table.
+//! Help and palette, made from the key table; help also explains filters and signs.
 
 use ratatui::layout::Rect;
 use tui_input::Input;
 
 use super::super::format;
-use super::super::keymap::{Context, Row};
+use super::super::keymap::Context;
 use super::super::model::{Hit, Model};
-use super::super::theme::Role;
+use super::super::theme::{Look, Role};
 use super::super::update::matching;
 use super::Hits;
 use super::dialogs::open;
@@ -21,35 +21,133 @@ pub(super) fn help(model: &Model, search: &Input, scroll: usize, screen: Rect, p
     let x = pen.text(inner.x, inner.y, inner.width, "search: ", Role::Accent);
     pen.line(x, inner.y, inner.right().saturating_sub(x + 12), search);
     pen.right(inner.right(), inner.y, 12, "Esc closes", Role::Dim);
-    let rows = matching(search.value());
-    let mut lines: Vec<Result<&Row, Context>> = Vec::new();
+    let lines = lines(model, search.value(), pen.look);
+    if lines.is_empty() {
+        pen.cut(
+            inner.x,
+            inner.y + 2,
+            inner.width,
+            "nothing here has this in it",
+            Role::Dim,
+        );
+    }
+    let room = usize::from(inner.height.saturating_sub(2));
+    let skip = scroll.min(lines.len().saturating_sub(room));
+    for (y, line) in (inner.y + 2..inner.bottom()).zip(lines.iter().skip(skip)) {
+        match line {
+            Line::Heading(title) => {
+                pen.text(inner.x, y, inner.width, title, Role::Strong);
+            }
+            Line::Entry { left, right } => {
+                pen.cut(inner.x + 1, y, KEYS, left, Role::Accent);
+                let x = inner.x + 1 + KEYS + 1;
+                pen.cut(x, y, inner.right().saturating_sub(x), right, Role::Text);
+            }
+        }
+    }
+    let below = lines.len().saturating_sub(skip + room);
+    if below > 0 {
+        let text = format!(" {below} more below ");
+        let width = format::width(&text) as u16;
+        pen.right(inner.right(), inner.bottom(), width, &text, Role::Dim);
+    }
+}
+
+/// A line of the help.
+enum Line {
+    Heading(&'static str),
+    Entry { left: String, right: &'static str },
+}
+
+/// What a filter of the instances may be made of.
+const FILTER: [(&str, &str); 6] = [
+    (
+        "chat",
+        "name, model, state or tag has this in it; capitals count if typed",
+    ),
+    ("^chat-\\d+b$", "any regular expression"),
+    (
+        "state:ready",
+        "also name: model: tag: backend: device: port: pid: health:",
+    ),
+    ("is:drifted", "its file has changed since it was started"),
+    ("is:busy", "also is:live is:broken"),
+    (
+        "!tag:test",
+        "those that do not match; several words must all hold",
+    ),
+];
+
+/// The signs of the table and the log.
+const SIGNS: [(&str, &str, &str); 9] = [
+    ("●", "*", "ready: it answers"),
+    (
+        "◐",
+        "~",
+        "on its way: starting, loading, stopping, or waiting for a restart",
+    ),
+    (
+        "✗",
+        "!",
+        "a person must look: failed, unhealthy, or an invalid configuration",
+    ),
+    ("○", "-", "stopped, as it was asked for"),
+    (
+        "≠",
+        "%",
+        "runs with an older configuration than its file holds",
+    ),
+    (
+        "▲",
+        "!",
+        "runs on, but its configuration file cannot be used any more",
+    ),
+    (
+        "▶",
+        ">",
+        "the selected instance; the line of a log that was jumped to",
+    ),
+    ("✓", "x", "marked: the next command is for all marked"),
+    ("◆", "#", "a mark in a log"),
+];
+
+/// Everything there is to know, as far as it has the searched text in it.
+fn lines(model: &Model, search: &str, look: &Look) -> Vec<Line> {
+    let mut lines = Vec::new();
+    let mut section = |title: &'static str, entries: Vec<(String, &'static str)>| {
+        if !entries.is_empty() {
+            lines.push(Line::Heading(title));
+            let entry = |(left, right)| Line::Entry { left, right };
+            lines.extend(entries.into_iter().map(entry));
+        }
+    };
+    let rows = matching(search);
     for context in [
         Context::Table,
         Context::Log,
         Context::Events,
         Context::Global,
     ] {
-        let mut of = rows.iter().filter(|row| row.context == context).peekable();
-        if of.peek().is_some() {
-            lines.push(Err(context));
-            lines.extend(of.map(|row| Ok(*row)));
-        }
+        // What has no key is only in the palette.
+        let of = rows
+            .iter()
+            .filter(|row| row.context == context && !model.keymap.label(row).is_empty());
+        let entries = of.map(|row| (model.keymap.label(row), row.help));
+        section(context.title(), entries.collect());
     }
-    let room = usize::from(inner.height.saturating_sub(2));
-    let skip = scroll.min(lines.len().saturating_sub(room));
-    for (y, line) in (inner.y + 2..inner.bottom()).zip(lines.iter().skip(skip)) {
-        match line {
-            Err(context) => {
-                pen.text(inner.x, y, inner.width, context.title(), Role::Strong);
-            }
-            Ok(row) => {
-                let keys = model.keymap.label(row);
-                pen.cut(inner.x + 1, y, KEYS, &keys, Role::Accent);
-                let x = inner.x + 1 + KEYS + 1;
-                pen.cut(x, y, inner.right().saturating_sub(x), row.help, Role::Text);
-            }
-        }
-    }
+    let search = search.trim().to_lowercase();
+    let found = |(left, right): &(String, &'static str)| {
+        left.contains(&search) || right.to_lowercase().contains(&search)
+    };
+    let filter = FILTER
+        .iter()
+        .map(|(left, right)| ((*left).to_owned(), *right));
+    section("A filter of the instances", filter.filter(found).collect());
+    let signs = SIGNS
+        .iter()
+        .map(|(sign, plain, meaning)| (look.sign(sign, plain).to_owned(), *meaning));
+    section("Signs", signs.filter(found).collect());
+    lines
 }
 
 pub(super) fn palette(

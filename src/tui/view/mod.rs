@@ -1,5 +1,6 @@
 //! The model as a picture: reads, draws, and says what is where for the mouse.
 
+mod columns;
 mod detail;
 mod diagnostics;
 mod dialogs;
@@ -86,6 +87,7 @@ pub(super) fn view(model: &Model, buffer: &mut Buffer) -> Hits {
     splits(model, &areas, &mut hits);
     toasts::draw(model, &areas, &mut pen, &mut hits);
     dialogs::draw(model, whole, &mut pen, &mut hits);
+    pen.spell_out();
     hits
 }
 
@@ -147,7 +149,8 @@ pub(super) fn log_lines(
     look: &super::theme::Look,
     zone: &jiff::tz::TimeZone,
 ) {
-    log::lines(log, area, &mut Pen::new(buffer, look), zone);
+    let mut pen = Pen::new(buffer, look);
+    drop(log::lines(log, area, &mut pen, zone));
 }
 
 /// The borders that can be dragged; they lie over the panes' own areas.

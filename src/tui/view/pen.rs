@@ -7,7 +7,20 @@ use ratatui::widgets::{Block, Widget as _};
 
 use super::super::format;
 use super::super::model::{Model, Pane};
-use super::super::theme::{Look, Role};
+use super::super::theme::{Glyphs, Look, Role};
+
+/// Signs within texts, with what stands for each of them in ASCII.
+const SPELLED: [(&str, &str); 9] = [
+    ("…", "~"),
+    ("→", ">"),
+    ("←", "<"),
+    ("↑", "^"),
+    ("↓", "v"),
+    ("·", "-"),
+    ("°", " "),
+    ("—", "-"),
+    ("×", "x"),
+];
 
 pub(in crate::tui) struct Pen<'a> {
     pub(super) buffer: &'a mut Buffer,
@@ -103,6 +116,18 @@ impl<'a> Pen<'a> {
             }
         }
         inner
+    }
+
+    /// Where only ASCII can be shown, replaces the signs that texts of ours have in them.
+    pub(super) fn spell_out(&mut self) {
+        if self.look.glyphs == Glyphs::Unicode {
+            return;
+        }
+        for cell in &mut self.buffer.content {
+            if let Some((_, plain)) = SPELLED.iter().find(|(sign, _)| *sign == cell.symbol()) {
+                cell.set_symbol(plain);
+            }
+        }
     }
 
     /// Draws a frame; returns what is inside.

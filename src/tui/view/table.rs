@@ -5,50 +5,18 @@ use std::fmt::Write as _;
 use ratatui::layout::Rect;
 
 use super::super::format::{self, UNKNOWN};
+use super::super::keymap::Action;
 use super::super::model::fleet::{Tone, tone};
 use super::super::model::sort::Direction;
 use super::super::model::table::{Column, Line};
 use super::super::model::{Hit, Model, Now, Pane};
 use super::super::theme::{Look, Role};
+use super::columns::{Cell, GUTTER, columns, config_sign, is_right};
 use super::pen::Pen;
 use super::{Hits, spark};
 use crate::domain::autopsy::Cause;
 use crate::domain::fleet::InstanceRow;
 use crate::domain::lifecycle::Status;
-
-/// Columns that are given up first when it is narrow; what is not here stays.
-const DROPPED: [Column; 10] = [
-    Column::Backend,
-    Column::Spark,
-    Column::Restarts,
-    Column::Pid,
-    Column::Slots,
-    Column::Device,
-    Column::Vram,
-    Column::Model,
-    Column::Uptime,
-    Column::Tokens,
-];
-
-/// CPU and RSS have columns of their own from this width on.
-const WIDE: u16 = 140;
-
-/// Columns that a model's name keeps while others are still shown whole.
-const SHORT_MODEL: u16 = 18;
-
-/// The same on a line of less than 100 columns.
-const SHORTEST_MODEL: u16 = 12;
-
-/// Columns before the first: cursor and mark.
-const GUTTER: u16 = 3;
-
-/// A column with its place on the line.
-#[derive(Clone, Copy, Debug, PartialEq)]
-struct Cell {
-    column: Column,
-    x: u16,
-    width: u16,
-}
 
 pub(super) fn draw(model: &Model, area: Rect, pen: &mut Pen<'_>, hits: &mut Hits) {
     if area.is_empty() {
@@ -150,9 +118,8 @@ fn arrow(model: &Model) -> &'static str {
 
 /// What to do when there is nothing to show.
 fn empty(model: &Model, area: Rect, pen: &mut Pen<'_>) {
-    let new = model.keymap.first(super::super::keymap::Action::New);
-    let import = model.keymap.first(super::super::keymap::Action::Import);
-    let back = model.keymap.first(super::super::keymap::Action::Back);
+    let key = |action| model.keymap.first(action);
+    let (new, import) = (key(Action::New), key(Action::Import));
     let lines: Vec<(String, Role)> = if !model.fleet.known {
         vec![("looking for the fleet…".to_owned(), Role::Dim)]
     } else if model.fleet.rows().is_empty() {
@@ -183,10 +150,7 @@ fn empty(model: &Model, area: Rect, pen: &mut Pen<'_>) {
                 format!("None of {} instances is shown.", model.fleet.rows().len()),
                 Role::Strong,
             ),
-            (
-                format!("{back} clears the filter; H shows the stopped"),
-                Role::Dim,
-            ),
+            (hidden_by(model), Role::Dim),
         ]
     };
     let top = area.y + area.height.saturating_sub(lines.len() as u16) / 2;
@@ -199,169 +163,6 @@ fn empty(model: &Model, area: Rect, pen: &mut Pen<'_>) {
             &text,
             role,
         );
-    }
-}
-
-/// Chooses the columns that fit and their places.
-fn columns(model: &Model, width: u16) -> Vec<Cell> {
-    let rows = model.fleet.rows();
-    let longest = |text: &dyn Fn(&InstanceRow) -> usize, least: usize, most: usize| {
-        let visible = model.table.lines.iter().skip(model.table.offset).take(200);
-        let widths = visible.filter_map(|line| match line {
-            Line::Row(place) => rows.get(*place).map(text),
-            Line::Group(..) => None,
-        });
-        widths.max().unwrap_or(least).clamp(least, most) as u16
-    };
-    let roomy = width >= 100;
-    let name_most = if roomy { 28 } else { 18 };
-    let name = longest(
-        &|row| format::width(row.name.as_str()) + 2 * usize::from(row.drift),
-        8,
-        name_most,
-    );
-    let state_most = if width >= WIDE {
-        36
-    } else if roomy {
-        22
-    } else {
-        13
-    };
-    let state = longest(
-        &|row| format::width(&state_text(row, model.now, &model.look).1),
-        9,
-        state_most,
-    );
-    let model_width = longest(
-        &|row| format::width(&row.model),
-        8,
-        if roomy { 30 } else { 20 },
-    );
-    let mut wanted: Vec<(Column, u16)> = Column::ALL
-        .iter()
-        .map(|(column, _)| {
-            let width = match column {
-                Column::Name => name,
-                Column::State => state,
-                Column::Pid => 7,
-                Column::Port => 5,
-                Column::Backend => 7,
-                Column::Device => 6,
-                Column::Model => model_width,
-                Column::Slots => 5,
-                Column::Tokens => 6,
-                Column::Spark => 6,
-                Column::Cpu => 5,
-                Column::Rss | Column::Vram => 6,
-                Column::Uptime => 6,
-                Column::Restarts => 4,
-            };
-            (*column, width)
-        })
-        .filter(|(column, _)| {
-            let chosen = &model.table.columns;
-            match column {
-                Column::Name | Column::State => true,
-                column if !chosen.is_empty() => chosen.contains(column),
-                column => width >= WIDE || !matches!(column, Column::Cpu | Column::Rss),
-            }
-        })
-        .collect();
-    let first = model.table.first_column.min(wanted.len().saturating_sub(3));
-    // Name and state stay however far the others are scrolled.
-    wanted.drain(2..(2 + first).min(wanted.len()));
-    let room = width - GUTTER;
-    let total =
-        |wanted: &[(Column, u16)]| wanted.iter().map(|(_, width)| width + 1).sum::<u16>() - 1;
-    shorten_models(&mut wanted, room);
-    for column in DROPPED {
-        if total(&wanted) <= room {
-            break;
-        }
-        // The model's name is cut before it is given up.
-        if column == Column::Model
-            && let Some(place) = wanted.iter().position(|(known, _)| *known == Column::Model)
-        {
-            let over = total(&wanted) - room;
-            if wanted[place].1 >= over + 8 {
-                wanted[place].1 -= over;
-                break;
-            }
-        }
-        wanted.retain(|(known, _)| *known != column);
-    }
-    spread(&mut wanted, room);
-    let mut x = GUTTER;
-    wanted
-        .into_iter()
-        .map(|(column, width)| {
-            let cell = Cell { column, x, width };
-            x += width + 1;
-            cell
-        })
-        .collect()
-}
-
-/// Long names of models are cut before a column is given up for them.
-fn shorten_models(wanted: &mut [(Column, u16)], room: u16) {
-    let used = wanted
-        .iter()
-        .map(|(_, width)| width + 1)
-        .sum::<u16>()
-        .saturating_sub(1);
-    let over = used.saturating_sub(room);
-    if let Some(model) = wanted
-        .iter_mut()
-        .find(|(column, _)| *column == Column::Model)
-    {
-        let least = if room < 100 {
-            SHORTEST_MODEL
-        } else {
-            SHORT_MODEL
-        };
-        model.1 -= over.min(model.1.saturating_sub(least));
-    }
-}
-
-/// Gives what is left over to the texts that may be longer, so that the line is full.
-fn spread(wanted: &mut [(Column, u16)], room: u16) {
-    let used = wanted
-        .iter()
-        .map(|(_, width)| width + 1)
-        .sum::<u16>()
-        .saturating_sub(1);
-    let mut over = room.saturating_sub(used);
-    for (column, most) in [
-        (Column::Name, 3),
-        (Column::Spark, 14),
-        (Column::State, 4),
-        (Column::Model, u16::MAX),
-    ] {
-        if let Some(cell) = wanted.iter_mut().find(|(known, _)| *known == column) {
-            let more = over.min(most);
-            cell.1 += more;
-            over -= more;
-        }
-    }
-}
-
-fn is_right(column: Column) -> bool {
-    match column {
-        Column::Pid
-        | Column::Port
-        | Column::Slots
-        | Column::Tokens
-        | Column::Cpu
-        | Column::Rss
-        | Column::Vram
-        | Column::Uptime
-        | Column::Restarts => true,
-        Column::Name
-        | Column::State
-        | Column::Backend
-        | Column::Device
-        | Column::Model
-        | Column::Spark => false,
     }
 }
 
@@ -411,7 +212,12 @@ fn draw_row(
     for cell in cells {
         let x = area.x + cell.x;
         let (text, role) = content(model, row, *cell, pen.look);
-        if is_right(cell.column) {
+        if cell.column == Column::Name
+            && let Some((sign, sign_role)) = config_sign(row, pen.look)
+        {
+            let end = pen.cut(x, area.y, cell.width.saturating_sub(2), &text, role);
+            pen.text(end + 1, area.y, 1, sign, sign_role);
+        } else if is_right(cell.column) {
             pen.right(x + cell.width, area.y, cell.width, &text, role);
         } else {
             pen.cut(x, area.y, cell.width, &text, role);
@@ -426,6 +232,23 @@ fn draw_row(
     }
 }
 
+/// Says what hides the instances and which key brings them back.
+fn hidden_by(model: &Model) -> String {
+    let mut reasons = Vec::new();
+    if !model.table.filter.is_empty() {
+        let back = model.keymap.first(Action::Back);
+        reasons.push(format!(
+            "{back} clears the filter {:?}",
+            model.table.filter.text()
+        ));
+    }
+    if model.table.hide_stopped {
+        let hide = model.keymap.first(Action::HideStopped);
+        reasons.push(format!("{hide} shows the stopped"));
+    }
+    reasons.join("; ")
+}
+
 /// Returns what a cell shows; `-` for what is not known.
 fn content(model: &Model, row: &InstanceRow, cell: Cell, look: &Look) -> (String, Role) {
     let known = |text: Option<String>, role: Role| match text {
@@ -437,12 +260,7 @@ fn content(model: &Model, row: &InstanceRow, cell: Cell, look: &Look) -> (String
         Column::Name => {
             let still = row.status == Status::Stopped && !row.broken;
             let role = if still { Role::Dim } else { Role::Strong };
-            let drift = if row.drift {
-                look.sign(" ≠", " %")
-            } else {
-                ""
-            };
-            (format!("{}{drift}", row.name), role)
+            (row.name.to_string(), role)
         }
         Column::State => {
             let (role, text) = state_text(row, model.now, look);

@@ -23,13 +23,7 @@ pub(super) fn draw(model: &Model, areas: &Areas, pen: &mut Pen<'_>, hits: &mut H
         let limit = WIDTH
             .min(usize::from(screen.width).saturating_sub(6))
             .max(10);
-        let mut lines = format::wrap(&toast.text, limit);
-        if lines.len() > LINES {
-            lines.truncate(LINES);
-            if let Some(last) = lines.last_mut() {
-                *last = format::cut(&format!("{last} …"), limit);
-            }
-        }
+        let lines = format::wrap_to(&toast.text, limit, LINES);
         let width = lines
             .iter()
             .map(|line| format::width(line))

@@ -1,5 +1,10 @@
 //! The dashboard in a real terminal.
 
+mod demo;
+mod log;
+mod outside;
+mod panics;
+
 use std::time::Duration;
 
 use crate::support::terminal::Terminal;
@@ -102,6 +107,34 @@ fn clicks_and_the_wheel_work_the_table() {
             .text()
             .lines()
             .any(|line| line.contains("▶") && line.contains("one"))
+    });
+}
+
+#[test]
+fn a_border_is_dragged_and_stays_for_the_next_visit() {
+    let (home, mut terminal) = open(&["chat"], &[]);
+    let border = terminal.row_of("2 Events") - 1;
+    terminal.drag((60, border), (60, border + 6));
+    let lower = |terminal: &Terminal| terminal.row_of("2 Events") >= border + 6;
+    terminal.wait("a lower border", lower);
+    let column = terminal.column_of("4 chat");
+    let row = terminal.row_of("4 chat") + 2;
+    terminal.drag((column - 2, row), (column - 22, row));
+    terminal.wait("a wider detail", |terminal| {
+        terminal.column_of("4 chat") <= column - 19
+    });
+    wait_until("it is remembered", || {
+        let file = home.path().join("state/dashboard.toml");
+        std::fs::read_to_string(file)
+            .is_ok_and(|text| text.contains("table_share") && text.contains("events_share"))
+    });
+    terminal.write("q2");
+    assert_eq!(terminal.exit_code(), Some(0));
+    let mut again = Terminal::dashboard(&home, &[]);
+    again.wait("the same borders", |terminal| {
+        terminal.text().contains("4 chat")
+            && terminal.row_of("2 Events") >= border + 6
+            && terminal.column_of("4 chat") <= column - 19
     });
 }
 
