@@ -33,6 +33,7 @@ impl Tool {
 fn url_pid_and_command_are_put_on_the_clipboard() {
     let (home, mut terminal) = open(&["chat"], &[]);
     let row = home.row("chat");
+    terminal.wait_text("│command ");
     terminal.write("y");
     terminal.wait_text("Copy of chat");
     terminal.write("u");

@@ -9,7 +9,7 @@ pub(super) mod sheet;
 pub(super) mod sort;
 pub(super) mod table;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crossterm::event::KeyEvent;
 use jiff::tz::TimeZone;
@@ -208,7 +208,10 @@ pub(super) struct Model {
     pub(super) feed: Feed,
     pub(super) log: LogView,
     pub(super) details: BTreeMap<InstanceName, Details>,
+    /// The question that is under way.
     pub(super) details_asked: Option<InstanceName>,
+    /// Details that something happened to since they were asked for.
+    pub(super) details_outdated: BTreeSet<InstanceName>,
     pub(super) detail_scroll: usize,
     pub(super) focus: Pane,
     /// What shares a small screen with the table.
@@ -266,6 +269,7 @@ impl Model {
             log: LogView::default(),
             details: BTreeMap::new(),
             details_asked: None,
+            details_outdated: BTreeSet::new(),
             detail_scroll: 0,
             focus: Pane::Table,
             second: Pane::Log,

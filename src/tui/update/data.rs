@@ -25,7 +25,7 @@ pub(super) fn picture(model: &mut Model, snapshot: Box<FleetSnapshot>) -> Vec<Ef
         return Vec::new();
     }
     let first = !model.fleet.known;
-    forget_changed_details(model, &snapshot);
+    outdate_details(model, &snapshot);
     let changed = model.fleet.take(*snapshot, model.now.wall);
     model.soil(match changed {
         Changed::Readings => Dirty::AtTick,
@@ -45,23 +45,27 @@ pub(super) fn picture(model: &mut Model, snapshot: Box<FleetSnapshot>) -> Vec<Ef
     quit::leave_when_stopped(model)
 }
 
-/// A new run has a new command; a changed configuration has another drift.
-fn forget_changed_details(model: &mut Model, snapshot: &FleetSnapshot) {
+/// A new run has a new command; a changed configuration has another drift. What is known is shown
+/// until the new is there.
+fn outdate_details(model: &mut Model, snapshot: &FleetSnapshot) {
     let fleet = &model.fleet;
     // Details are kept of the few that were looked at, and a picture may hold thousands of rows.
-    model.details.retain(|name, _| {
+    let known = model.details.keys().chain(&model.details_asked);
+    let changed = known.filter(|name| {
         let place = fleet.place(name);
         let new = place.and_then(|place| snapshot.rows.get(place));
-        match (fleet.row(name), new.filter(|row| row.name == *name)) {
+        match (fleet.row(name), new.filter(|row| row.name == **name)) {
             (Some(old), Some(new)) => {
-                old.run == new.run
-                    && old.drift == new.drift
-                    && old.broken == new.broken
-                    && old.reason == new.reason
+                // The command of a run is in its files by the time that its pid is known.
+                (&old.run, old.pid) != (&new.run, new.pid)
+                    || old.drift != new.drift
+                    || old.broken != new.broken
+                    || old.reason != new.reason
             }
-            (_, _) => false,
+            (_, _) => true,
         }
     });
+    model.details_outdated.extend(changed.cloned());
 }
 
 /// Tells how commands ended whose effect is now seen.
@@ -191,7 +195,7 @@ pub(super) fn details(model: &mut Model, name: InstanceName, details: Details) -
 
 /// Tells what an edit means: what is wrong, or what a restart would change.
 pub(super) fn edited(model: &mut Model, name: &InstanceName, report: &ConfigReport) -> Vec<Effect> {
-    model.details.remove(name);
+    model.details_outdated.insert(name.clone());
     model.soil(Dirty::Now);
     if !report.usable {
         let mut lines = report.findings.clone();

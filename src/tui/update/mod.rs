@@ -139,7 +139,7 @@ fn settle(model: &mut Model, effects: &mut Vec<Effect>) {
     effects.extend(log_effects(model.log.show(selected.clone())));
     if let Some(name) = selected
         && model.details_asked.is_none()
-        && !model.details.contains_key(&name)
+        && (model.details_outdated.remove(&name) || !model.details.contains_key(&name))
     {
         model.details_asked = Some(name.clone());
         effects.push(Effect::Details(name));
@@ -197,7 +197,7 @@ fn act(model: &mut Model, action: Action) -> Vec<Effect> {
         Action::ShowLog => go_to_pane(model, Pane::Log),
         Action::ShowDetail => go_to_pane(model, Pane::Detail),
         Action::Refresh => {
-            model.details.clear();
+            model.details_outdated = model.details.keys().cloned().collect();
             vec![Effect::Refresh]
         }
         Action::Doctor => checkup::ask(model),
