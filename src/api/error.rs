@@ -19,6 +19,10 @@ pub enum ErrorCode {
     TooSlow,
     TooLarge,
     UnsupportedMediaType,
+    /// What is asked for does not go with what is there.
+    Conflict,
+    /// What is asked for names something that is not there, or could never be.
+    Unprocessable,
     AlreadyRunning,
     PortInUse,
     ExecutableNotFound,
@@ -35,7 +39,7 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// Code, HTTP status, exit code.
-    const TABLE: [(Self, u16, u8); 16] = [
+    const TABLE: [(Self, u16, u8); 18] = [
         (Self::Invalid, 400, 1),
         (Self::Unauthorized, 401, 10),
         (Self::Forbidden, 403, 1),
@@ -44,6 +48,8 @@ impl ErrorCode {
         (Self::TooSlow, 408, 1),
         (Self::TooLarge, 413, 1),
         (Self::UnsupportedMediaType, 415, 1),
+        (Self::Conflict, 409, 1),
+        (Self::Unprocessable, 422, 1),
         (Self::AlreadyRunning, 409, 3),
         (Self::PortInUse, 409, 4),
         (Self::ExecutableNotFound, 422, 5),
@@ -117,6 +123,8 @@ mod tests {
             (ErrorCode::TooSlow, 1),
             (ErrorCode::TooLarge, 1),
             (ErrorCode::UnsupportedMediaType, 1),
+            (ErrorCode::Conflict, 1),
+            (ErrorCode::Unprocessable, 1),
             (ErrorCode::AlreadyRunning, 3),
             (ErrorCode::PortInUse, 4),
             (ErrorCode::ExecutableNotFound, 5),

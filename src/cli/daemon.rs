@@ -16,10 +16,11 @@ use super::session;
 use super::table::duration;
 use crate::api::client::Client;
 use crate::api::socket;
-use crate::api::wire::{OwnerStatus, Role, TcpBody};
+use crate::api::wire::{OwnerStatus, Role, TcpBody, WorkCountsBody};
 use crate::config::home::Home;
 use crate::daemon::foreground::{self, Autostart, DaemonError};
 use crate::daemon::logfile::LogFile;
+use crate::domain::work::WorkStatus;
 
 /// A detached daemon answers within this, or something is wrong with it.
 const START_TIME: Duration = Duration::from_secs(20);
@@ -310,6 +311,9 @@ async fn status(home: &Home, json: bool, output: &Output) -> Result<Exit, CliErr
     if let Some(tcp) = &status.tcp {
         tell_address(tcp, output)?;
     }
+    if let Some(counts) = work_counts(&status.work_units) {
+        output.line(&counts)?;
+    }
     Ok(Exit::Success)
 }
 
@@ -326,6 +330,23 @@ fn tell_address(tcp: &TcpBody, output: &Output) -> Result<(), CliError> {
         output.line(&format!("API at {url}, for {token}"))?;
     }
     Ok(())
+}
+
+/// Says how many work units there are of each status; nothing when there are none.
+fn work_counts(counts: &WorkCountsBody) -> Option<String> {
+    let counts = [
+        (counts.needs_attention, WorkStatus::NeedsAttention),
+        (counts.running, WorkStatus::Running),
+        (counts.ready, WorkStatus::Ready),
+        (counts.blocked, WorkStatus::Blocked),
+        (counts.done, WorkStatus::Done),
+    ];
+    let words: Vec<String> = counts
+        .into_iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, status)| format!("{count} {status}"))
+        .collect();
+    (!words.is_empty()).then(|| format!("work units: {}", words.join(", ")))
 }
 
 async fn autostart(home: &Home, output: &Output) -> Result<Exit, CliError> {

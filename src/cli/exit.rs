@@ -42,7 +42,7 @@ impl Exit {
         match self {
             Self::Success => "success",
             Self::General => "general error (an invalid configuration too)",
-            Self::NotFound => "no such instance",
+            Self::NotFound => "no such instance or work unit",
             Self::AlreadyRunning => "already running",
             Self::PortInUse => "port in use",
             Self::ExecutableNotFound => "executable missing",
@@ -80,7 +80,9 @@ impl From<ErrorCode> for Exit {
             | ErrorCode::MethodNotAllowed
             | ErrorCode::TooSlow
             | ErrorCode::TooLarge
-            | ErrorCode::UnsupportedMediaType => Self::General,
+            | ErrorCode::UnsupportedMediaType
+            | ErrorCode::Conflict
+            | ErrorCode::Unprocessable => Self::General,
             ErrorCode::NotFound => Self::NotFound,
             ErrorCode::AlreadyRunning => Self::AlreadyRunning,
             ErrorCode::PortInUse => Self::PortInUse,

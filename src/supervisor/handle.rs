@@ -247,10 +247,11 @@ impl Handle {
         Arc::clone(&self.work.borrow())
     }
 
-    /// Returns all work units as soon as they are newer than `generation`, or after `wait`.
+    /// Returns all work units as soon as they are not those of `generation`, or after `wait`.
     pub async fn work_units_after(&self, generation: u64, wait: Duration) -> Arc<WorkSnapshot> {
         let mut work = self.work.clone();
-        let newer = work.wait_for(|picture| picture.generation > generation);
+        // Numbers that fell were given by an earlier owner.
+        let newer = work.wait_for(|picture| picture.generation != generation);
         match tokio::time::timeout(wait, newer).await {
             Ok(Ok(picture)) => Arc::clone(&picture),
             Ok(Err(_)) | Err(_) => self.work_units(),

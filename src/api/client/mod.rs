@@ -3,6 +3,7 @@
 pub mod pace;
 mod planning;
 mod watching;
+mod work;
 
 use std::convert::Infallible;
 use std::path::{Path, PathBuf};

@@ -7,6 +7,7 @@ mod health;
 pub mod logs;
 mod plan;
 mod readings;
+mod work;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -23,6 +24,10 @@ pub use self::health::{
 };
 pub use self::plan::{AppliedBody, ChangeBody, PlanBody, PlansBody};
 pub use self::readings::{AutopsyBody, DeviceBody, HostBody, ReadingsBody};
+pub use self::work::{
+    DeleteQuery, InvalidWork, NewWorkUnit, StatusChangeBody, WorkAnswerBody, WorkCountsBody,
+    WorkHistoryBody, WorkHistoryQuery, WorkUnitBody, WorkUnitPatch, WorkUnitsBody, WorkUnitsQuery,
+};
 use crate::domain::exit::ExitStatus;
 use crate::domain::fleet::{FleetSnapshot, InstanceRow};
 use crate::domain::instance::InstanceName;
@@ -42,6 +47,8 @@ pub struct OwnerStatus {
     pub uptime_seconds: u64,
     pub instances: usize,
     pub running: usize,
+    #[serde(default)]
+    pub work_units: WorkCountsBody,
     pub generation: u64,
     /// `ok`, or why the database cannot be used as it should be.
     pub database: String,

@@ -15,6 +15,7 @@ use crate::api::wire::{
     FleetBody, FleetHealthBody, InstanceBody, OwnerStatus, PictureQuery, rfc3339,
 };
 use crate::domain::lifecycle::Status;
+use crate::domain::work::WorkCounts;
 
 pub(super) fn routes() -> OpenApiRouter<Owner> {
     OpenApiRouter::new()
@@ -42,6 +43,7 @@ async fn status(State(owner): State<Owner>) -> Json<OwnerStatus> {
         uptime_seconds: owner.started.elapsed().as_secs(),
         instances: picture.rows.len(),
         running,
+        work_units: WorkCounts::of(&owner.handle.work_units().units).into(),
         generation: picture.generation,
         database: owner.handle.database(),
         tcp: owner.tcp,

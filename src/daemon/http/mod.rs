@@ -19,6 +19,7 @@ mod ownership;
 pub mod peer;
 mod plan;
 mod refresh;
+mod work;
 
 use std::time::Instant;
 
@@ -75,6 +76,7 @@ fn all_routes() -> OpenApiRouter<Owner> {
         .merge(events::routes())
         .merge(logs::routes())
         .merge(diagnosis::routes())
+        .merge(work::routes())
         .merge(ownership::routes())
 }
 

@@ -45,6 +45,7 @@ impl Actor {
         order: Order,
         origin: Origin,
     ) -> Result<WorkUnit, WorkError> {
+        self.check_instance(&order)?;
         let settings = self.settings.work;
         let Decided {
             unit,
@@ -58,6 +59,21 @@ impl Actor {
             self.units.acts.push(Act::Stop(unit.chunk.clone(), run));
         }
         Ok(unit)
+    }
+
+    /// A misspelt instance is told at once, not when the unit's turn has come.
+    fn check_instance(&self, order: &Order) -> Result<(), WorkError> {
+        let name = match order {
+            Order::Create(draft) => draft.instance.as_ref(),
+            Order::Edit(_, edit) => edit.instance.as_ref().and_then(Option::as_ref),
+            Order::Delete(..) | Order::Begin(..) | Order::End(..) | Order::Flag(..) => None,
+        };
+        match name {
+            Some(name) if !self.fleet.instances.contains_key(name) => {
+                Err(WorkError::UnknownInstance(name.clone()))
+            }
+            Some(_) | None => Ok(()),
+        }
     }
 
     /// Takes along what must be stored and told of work units.

@@ -21,6 +21,7 @@ use std::collections::BTreeMap;
 
 use crate::config::settings::WorkSettings;
 use crate::domain::event::{EventType, Level};
+use crate::domain::instance::InstanceName;
 use crate::domain::run::RunId;
 use crate::domain::work::{
     Applied, Changed, Chunk, Order, Refused, StatusChange, WorkSet, WorkSnapshot, WorkUnit,
@@ -40,6 +41,8 @@ pub enum Origin {
 pub enum WorkError {
     #[error(transparent)]
     Refused(#[from] Refused),
+    #[error("no instance is called {0}")]
+    UnknownInstance(InstanceName),
     #[error("{what} of a work unit is taken over the home's own socket only")]
     OnlyHere { what: &'static str },
     #[error("the supervisor is shutting down")]
@@ -179,6 +182,7 @@ impl WorkError {
             Self::OnlyHere { .. } => Some(
                 "say it on the machine itself, or set work.remote_commands in orchestrator.toml",
             ),
+            Self::UnknownInstance(_) => Some("llama-orch ps lists the instances"),
             Self::ShuttingDown => None,
         }
     }

@@ -94,18 +94,22 @@ fn way(before: &WorkUnit, after: &WorkUnit) -> String {
     if let Some(phases) = phases {
         return format!("{phases}, {}", after.status());
     }
+    let waits = match after.blocked_by.is_empty() {
+        true => "waits for nothing".to_owned(),
+        false => format!("waits for {}", names(after)),
+    };
     let fields = [
-        ("waits for others", before.blocked_by != after.blocked_by),
-        ("worktree", before.worktree != after.worktree),
-        ("instance", before.instance != after.instance),
-        ("commands", before.commands != after.commands),
+        (waits.as_str(), before.blocked_by != after.blocked_by),
+        ("another worktree", before.worktree != after.worktree),
+        ("another instance", before.instance != after.instance),
+        ("other commands", before.commands != after.commands),
         ("its command has ended", before.state != after.state),
     ];
     let changed: Vec<&str> = fields
         .into_iter()
         .filter_map(|(field, differs)| differs.then_some(field))
         .collect();
-    format!("changed: {}", changed.join(", "))
+    changed.join(", ")
 }
 
 fn first_line(text: &str) -> &str {
