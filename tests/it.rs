@@ -27,3 +27,4 @@ mod sheets;
 mod shim;
 mod store;
 mod support;
+mod work;

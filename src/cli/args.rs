@@ -11,6 +11,7 @@ use super::import::ImportCommand;
 use super::init::InitArgs;
 use super::install::{InstallArgs, UninstallArgs};
 use super::output::ColorChoice;
+use super::work::args::WorkCommand;
 use crate::domain::event::EventType;
 use crate::domain::instance::InstanceName;
 
@@ -151,6 +152,9 @@ pub(super) enum Command {
     /// List processes of ours that nobody owns
     #[command(after_help = "Examples:\n  llama-orch orphans\n  llama-orch orphans --stop 4711")]
     Orphans(OrphansArgs),
+    /// Track pieces of agent work beside the fleet: what waits for what, and who has to act
+    #[command(subcommand, visible_alias = "orch")]
+    WorkUnit(WorkCommand),
     /// Write the configuration of a new instance
     Init(InitArgs),
     /// Check, show and convert configuration files

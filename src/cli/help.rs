@@ -10,7 +10,7 @@ const COMMON: [Exit; 4] = [Exit::Success, Exit::General, Exit::Usage, Exit::Inte
 
 /// What commands may end with besides.
 // A new command that ends otherwise needs a row; without one its help has the common codes.
-const SPECIAL: [(&str, &[Exit]); 14] = [
+const SPECIAL: [(&str, &[Exit]); 15] = [
     (
         "up",
         &[
@@ -47,6 +47,10 @@ const SPECIAL: [(&str, &[Exit]); 14] = [
     ("init", &[Exit::PortInUse]),
     ("config", &[Exit::NotFound]),
     ("daemon", &[Exit::Daemon]),
+    (
+        "work-unit",
+        &[Exit::NotFound, Exit::AlreadyRunning, Exit::Daemon],
+    ),
 ];
 
 /// Returns the command tree as it is typed, completed and documented.

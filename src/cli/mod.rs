@@ -31,6 +31,7 @@ mod suggest;
 mod table;
 mod tar;
 mod tracing;
+mod work;
 
 use std::ffi::OsString;
 
@@ -141,6 +142,7 @@ async fn dispatch(cli: &Cli, home: &Home, output: &Output) -> Result<Exit, CliEr
         Some(Command::Daemon(command)) => daemon::run(home, command.clone(), output).await,
         Some(Command::Bundle(args)) => bundle::run(home, args, output),
         Some(Command::Orphans(args)) => orphans::run(home, args, output).await,
+        Some(Command::WorkUnit(command)) => work::run(home, command, output).await,
         Some(Command::Init(args)) => init::run(home, args, output),
         Some(Command::Config(command)) => config::run(home, command, output),
         Some(Command::Import(command)) => import::run(home, command, output),

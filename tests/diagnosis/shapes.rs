@@ -80,6 +80,20 @@ fn the_whole_shape_of_each_answer_is_kept() {
     );
     check("describe.json", &described);
     check("ps.json", &parse(&home.ok(&["ps", "--json"]).stdout)[0]);
+    home.ok(&["work-unit", "create", "first"]);
+    home.ok(&[
+        "work-unit",
+        "create",
+        "second",
+        "--blocked-by",
+        "first",
+        "--",
+        "true",
+    ]);
+    let units = parse(&home.ok(&["work-unit", "list", "--json"]).stdout);
+    check("work-units.json", &units[1]);
+    let shown = parse(&home.ok(&["work-unit", "show", "second", "--json"]).stdout);
+    check("work-unit.json", &shown);
     check(
         "status.json",
         &parse(&home.ok(&["daemon", "status", "--json"]).stdout),
