@@ -63,7 +63,10 @@ pub(super) fn fleet(home: &Home, set: &ConfigSet) -> Fleet {
         let last_run = stored.last_runs.get(&name);
         let last_end = last_run.and_then(|run| run.end.as_ref());
         instance.last_exit = last_end.and_then(|end| end.status);
-        instance.autopsy = last_end.and_then(|end| end.autopsy.clone());
+        instance.autopsy = match row {
+            Some(row) => row.explained(last_end),
+            None => last_end.and_then(|end| end.autopsy.clone()),
+        };
         let told_of = last_run.filter(|run| run.end.is_some());
         let found = phase_of(
             home,
@@ -157,9 +160,13 @@ fn ended(
 /// What the last owner said of an instance that does not run.
 fn told(stored: Option<&RuntimeRow>) -> Phase {
     match stored {
-        Some(view) if view.status == Status::Failed => {
-            failed(view.last_error.as_deref().unwrap_or("it had failed"))
-        }
+        Some(view) if view.status == Status::Failed => Phase::Failed {
+            failure: view.failure.unwrap_or(Failure::Crashed),
+            reason: view
+                .last_error
+                .clone()
+                .unwrap_or_else(|| "it had failed".to_owned()),
+        },
         Some(_) | None => Phase::Stopped,
     }
 }

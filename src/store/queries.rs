@@ -15,7 +15,7 @@ use crate::domain::autopsy::{Autopsy, Cause, RetryClass};
 use crate::domain::event::{EventFilter, Level};
 use crate::domain::exit::ExitStatus;
 use crate::domain::instance::InstanceName;
-use crate::domain::lifecycle::{Desired, Health, Status};
+use crate::domain::lifecycle::{Desired, Failure, Health, Status};
 use crate::domain::run::RunId;
 
 /// Events returned when the filter sets no limit.
@@ -70,7 +70,7 @@ pub(super) fn runtime(connection: &Connection) -> Result<HashMap<InstanceName, R
         connection,
         "SELECT name, pid, port, binary_version, status, health, started_at,
             last_seen_at, last_health_ok_at, restart_attempts, restart_at, last_exit_code,
-            last_error FROM runtime",
+            last_error, failure, cause, detail, retry_class, evidence, remedy FROM runtime",
         |row| {
             let status = Status::parse(&row.get::<_, String>(4)?).unwrap_or(Status::Stopped);
             let health = Health::parse(&row.get::<_, String>(5)?).unwrap_or(Health::Unknown);
@@ -87,6 +87,10 @@ pub(super) fn runtime(connection: &Connection) -> Result<HashMap<InstanceName, R
                 restart_at: row.get(10)?,
                 last_exit_code: number(row, 11)?,
                 last_error: row.get(12)?,
+                failure: row
+                    .get::<_, Option<String>>(13)?
+                    .and_then(|word| Failure::parse(&word)),
+                autopsy: autopsy(row, 14)?,
             }))
         },
     )
@@ -137,7 +141,7 @@ fn run(row: &Row<'_>) -> Result<Option<RunRow>> {
             core_dumped: row.get(10)?,
             requested: row.get(11)?,
             dropped_bytes: number(row, 12)?.unwrap_or(0),
-            autopsy: autopsy(row)?,
+            autopsy: autopsy(row, 13)?,
         }),
     };
     Ok(Some(RunRow {
@@ -152,22 +156,22 @@ fn run(row: &Row<'_>) -> Result<Option<RunRow>> {
     }))
 }
 
-/// Reads the columns from `cause` on.
-fn autopsy(row: &Row<'_>) -> Result<Option<Autopsy>> {
-    let cause: Option<String> = row.get(13)?;
-    let class: Option<String> = row.get(15)?;
+/// Reads the columns from `cause` on, which is the column `first`.
+fn autopsy(row: &Row<'_>, first: usize) -> Result<Option<Autopsy>> {
+    let cause: Option<String> = row.get(first)?;
+    let class: Option<String> = row.get(first + 2)?;
     let cause = cause.as_deref().and_then(Cause::parse);
     let class = class.as_deref().and_then(RetryClass::parse);
     let Some((cause, class)) = cause.zip(class) else {
         return Ok(None);
     };
-    let summary: Option<String> = row.get(14)?;
+    let summary: Option<String> = row.get(first + 1)?;
     Ok(Some(Autopsy {
         cause,
         class,
         summary: summary.unwrap_or_else(|| cause.label().to_owned()),
-        evidence: row.get(16)?,
-        remedy: row.get(17)?,
+        evidence: row.get(first + 3)?,
+        remedy: row.get(first + 4)?,
     }))
 }
 

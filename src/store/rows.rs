@@ -8,7 +8,7 @@ use crate::domain::autopsy::Autopsy;
 use crate::domain::event::{Event, Level};
 use crate::domain::exit::{ExitStatus, RunExit};
 use crate::domain::instance::InstanceName;
-use crate::domain::lifecycle::{Desired, Health, Status};
+use crate::domain::lifecycle::{Desired, Failure, Health, Status};
 use crate::domain::run::RunId;
 use crate::domain::work::{Chunk, StatusChange, WorkUnit};
 
@@ -73,6 +73,10 @@ pub struct RuntimeRow {
     pub restart_at: Option<f64>,
     pub last_exit_code: Option<i32>,
     pub last_error: Option<String>,
+    /// What kind of failure `failed` is.
+    pub failure: Option<Failure>,
+    /// Why its latest run ended, or its latest start was refused; absent once a run was healthy.
+    pub autopsy: Option<Autopsy>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -302,6 +306,22 @@ impl RuntimeRow {
             restart_at: None,
             last_exit_code: None,
             last_error: None,
+            failure: None,
+            autopsy: None,
+        }
+    }
+}
+
+impl RuntimeRow {
+    /// Returns why an instance is as it is: what was last told of it or, by a program that did not
+    /// tell that yet, how its last run ended.
+    #[must_use]
+    pub fn explained(&self, last_end: Option<&RunEndRow>) -> Option<Autopsy> {
+        let earlier = || last_end.and_then(|end| end.autopsy.clone());
+        match &self.autopsy {
+            Some(autopsy) => Some(autopsy.clone()),
+            None if self.status.is_live() => None,
+            None => earlier(),
         }
     }
 }

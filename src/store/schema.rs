@@ -8,11 +8,12 @@ use rusqlite::{Connection, Result, TransactionBehavior, params};
 use super::predecessor;
 
 /// The steps from an empty database to the newest, in order.
-const MIGRATIONS: [&str; 4] = [
+const MIGRATIONS: [&str; 5] = [
     include_str!("../../assets/migrations/001_state.sql"),
     include_str!("../../assets/migrations/002_work_units.sql"),
     include_str!("../../assets/migrations/003_autopsy.sql"),
     include_str!("../../assets/migrations/004_work_commands.sql"),
+    include_str!("../../assets/migrations/005_refusals.sql"),
 ];
 
 /// The version this program writes.

@@ -132,19 +132,24 @@ fn save_runtime(
     at: f64,
 ) -> Result<()> {
     ensure_instance(connection, known, name, at)?;
+    let autopsy = row.autopsy.as_ref();
     run(
         connection,
         "INSERT INTO runtime (name, pid, port, binary_version, status, health,
             started_at, last_seen_at, last_health_ok_at, restart_attempts, restart_at,
-            last_exit_code, last_error)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)
+            last_exit_code, last_error, failure, cause, detail, retry_class, evidence, remedy)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18,
+            ?19)
          ON CONFLICT (name) DO UPDATE SET pid = excluded.pid, port = excluded.port,
             cmdline = NULL, binary_version = excluded.binary_version,
             status = excluded.status, health = excluded.health,
             started_at = excluded.started_at, last_seen_at = excluded.last_seen_at,
             last_health_ok_at = excluded.last_health_ok_at,
             restart_attempts = excluded.restart_attempts, restart_at = excluded.restart_at,
-            last_exit_code = excluded.last_exit_code, last_error = excluded.last_error",
+            last_exit_code = excluded.last_exit_code, last_error = excluded.last_error,
+            failure = excluded.failure, cause = excluded.cause, detail = excluded.detail,
+            retry_class = excluded.retry_class, evidence = excluded.evidence,
+            remedy = excluded.remedy",
         params![
             name.as_str(),
             row.pid,
@@ -159,6 +164,12 @@ fn save_runtime(
             row.restart_at,
             row.last_exit_code,
             row.last_error,
+            row.failure.map(|failure| failure.as_str()),
+            autopsy.map(|autopsy| autopsy.cause.as_str()),
+            autopsy.map(|autopsy| autopsy.summary.as_str()),
+            autopsy.map(|autopsy| autopsy.class.as_str()),
+            autopsy.and_then(|autopsy| autopsy.evidence.as_deref()),
+            autopsy.and_then(|autopsy| autopsy.remedy.as_deref()),
         ],
     )
 }

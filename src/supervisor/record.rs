@@ -15,7 +15,7 @@ use crate::domain::autopsy::Autopsy;
 use crate::domain::event::{Event, EventType, Level};
 use crate::domain::exit::{ExitStatus, RunExit};
 use crate::domain::instance::InstanceName;
-use crate::domain::lifecycle::{Desired, Health, Status};
+use crate::domain::lifecycle::{Desired, Failure, Health, Status};
 use crate::domain::run::RunId;
 use crate::domain::work::WorkUnit;
 use crate::process::live::LiveRun;
@@ -41,8 +41,8 @@ pub(super) struct History {
 #[derive(Debug, Default)]
 pub(super) struct Remembered {
     pub(super) desired: BTreeMap<InstanceName, Desired>,
-    /// Instances that had given up, with the reason.
-    pub(super) failed: Vec<(InstanceName, String)>,
+    /// Instances that had given up, with the kind of failure and the reason.
+    pub(super) failed: Vec<(InstanceName, Failure, String)>,
     pub(super) history: BTreeMap<InstanceName, History>,
     pub(super) work_units: Vec<WorkUnit>,
     /// The database was damaged; what it says of wishes may be old.
@@ -286,6 +286,8 @@ impl Recorder {
                 restart_at: row.restart_at,
                 last_exit_code: row.exit.and_then(ExitStatus::code),
                 last_error: instance.trouble(),
+                failure: row.failure,
+                autopsy: row.autopsy,
                 ..RuntimeRow::idle()
             };
             if self.stored.get(name) == Some(&runtime) {
@@ -441,13 +443,14 @@ fn remembered(stored: &Stored) -> Remembered {
                 .last_error
                 .clone()
                 .unwrap_or_else(|| "it had failed".to_owned());
-            remembered.failed.push((name.clone(), reason));
+            let failure = row.failure.unwrap_or(Failure::Crashed);
+            remembered.failed.push((name.clone(), failure, reason));
         }
         let last_end = stored.last_runs.get(name).and_then(|run| run.end.as_ref());
         let history = History {
             restarts: row.restart_attempts,
             last_exit: last_end.and_then(|end| end.status),
-            autopsy: last_end.and_then(|end| end.autopsy.clone()),
+            autopsy: row.explained(last_end),
             health: if row.status.is_live() {
                 row.health
             } else {

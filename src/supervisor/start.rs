@@ -335,9 +335,9 @@ impl Actor {
 
     /// An instance that had given up stays so until a person acts.
     fn restore(&mut self, remembered: &Remembered) {
-        for (name, reason) in &remembered.failed {
+        for (name, failure, reason) in &remembered.failed {
             if remembered.desired.get(name) == Some(&Desired::Running) {
-                self.restore_failed(name, reason.clone());
+                self.restore_failed(name, *failure, reason.clone());
             }
         }
     }

@@ -325,14 +325,11 @@ impl Actor {
     }
 
     /// Returns an instance that gave up under an earlier owner to that state.
-    pub(super) fn restore_failed(&mut self, name: &InstanceName, reason: String) {
+    pub(super) fn restore_failed(&mut self, name: &InstanceName, failure: Failure, reason: String) {
         if let Some(instance) = self.fleet.instances.get_mut(name)
             && matches!(instance.phase, Phase::Stopped)
         {
-            instance.phase = Phase::Failed {
-                failure: Failure::Crashed,
-                reason,
-            };
+            instance.phase = Phase::Failed { failure, reason };
         }
     }
 }
