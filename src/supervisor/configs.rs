@@ -11,7 +11,7 @@ use super::state::{Config, Up};
 use crate::config::drift;
 use crate::config::finding::Finding;
 use crate::config::home::Home;
-use crate::config::load::{self, ConfigSet};
+use crate::config::load::{self, Broken, ConfigSet};
 use crate::config::settings::Settings;
 use crate::domain::instance::{InstanceName, InstanceSpec};
 
@@ -39,7 +39,7 @@ pub fn read(home: &Home, last_good: Option<&Settings>) -> Loaded {
     let set = load::load_with(home, settings);
     problems.extend(errors(&set.findings));
     Loaded {
-        instances: of_set(&set),
+        instances: set.rows.into_iter().map(config_of).collect(),
         settings: set.settings,
         problems,
         signature,
@@ -80,22 +80,20 @@ fn errors(findings: &[Finding]) -> BTreeSet<String> {
 /// Returns one configuration per instance, usable or not.
 #[must_use]
 pub fn of_set(set: &ConfigSet) -> BTreeMap<InstanceName, Config> {
-    set.rows
-        .iter()
-        .map(|row| match row {
-            Ok(loaded) => (
-                loaded.spec.name.clone(),
-                Config::Ready(Arc::new(loaded.spec.clone())),
-            ),
-            Err(broken) => (
-                broken.name.clone(),
-                Config::Broken {
-                    reason: broken.reason(),
-                    last: None,
-                },
-            ),
-        })
-        .collect()
+    set.rows.iter().cloned().map(config_of).collect()
+}
+
+fn config_of(row: Result<load::Loaded, Broken>) -> (InstanceName, Config) {
+    match row {
+        Ok(loaded) => (
+            loaded.spec.name.clone(),
+            Config::Ready(Arc::new(loaded.spec)),
+        ),
+        Err(broken) => {
+            let reason = broken.reason();
+            (broken.name, Config::Broken { reason, last: None })
+        }
+    }
 }
 
 /// Returns the static fields as a run remembers them.

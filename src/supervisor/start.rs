@@ -12,6 +12,7 @@ use tracing::warn;
 use super::Scope;
 use super::actor::{Actor, Message, Parts, look_at_units};
 use super::clock::{Clock, wall};
+use super::config_reader::ConfigReader;
 use super::config_watch;
 use super::configs;
 use super::decision::{Configs, Input, Newcomers};
@@ -52,8 +53,8 @@ pub enum StartError {
     Store(#[from] StoreError),
     #[error("find our own executable")]
     Shim(#[source] io::Error),
-    #[error("start the thread that watches processes")]
-    Watcher(#[source] io::Error),
+    #[error("start a thread of the supervisor")]
+    Thread(#[source] io::Error),
     #[error("prepare the start")]
     Prepare(#[from] tokio::task::JoinError),
 }
@@ -105,7 +106,8 @@ pub async fn start(
     let watching = sender.clone();
     let watcher =
         PidWatcher::start(move |key| watching.blocking_send(Message::Ended { key }).is_ok())
-            .map_err(StartError::Watcher)?;
+            .map_err(StartError::Thread)?;
+    let config_reader = ConfigReader::start().map_err(StartError::Thread)?;
     let launcher = Launcher {
         closing: shutdown.clone(),
         home: home.clone(),
@@ -157,6 +159,7 @@ pub async fn start(
         settings: loaded.settings,
         signature: loaded.signature,
         config_watch,
+        config_reader,
     });
     let mut inputs = vec![Input::ConfigsLoaded(Configs {
         instances: loaded.instances,

@@ -31,6 +31,7 @@ use tokio_util::task::TaskTracker;
 use tracing::warn;
 
 use super::clock::Clock;
+use super::config_reader::ConfigReader;
 use super::config_watch::ConfigWatch;
 use super::configs;
 use super::decision::{Action, Command, Effect, Input, Outcome};
@@ -86,6 +87,7 @@ pub(super) struct Actor {
     /// Of the configuration files as they were last read.
     signature: u64,
     config_watch: Option<ConfigWatch>,
+    config_reader: ConfigReader,
     looking: Looking,
     watching: HashMap<InstanceName, Watching>,
     pub(super) oom: OomWatch,
@@ -122,6 +124,7 @@ pub(super) struct Parts {
     pub(super) settings: Settings,
     pub(super) signature: u64,
     pub(super) config_watch: Option<ConfigWatch>,
+    pub(super) config_reader: ConfigReader,
 }
 
 impl Actor {
@@ -143,6 +146,7 @@ impl Actor {
             settings: parts.settings,
             signature: parts.signature,
             config_watch: parts.config_watch,
+            config_reader: parts.config_reader,
             looking: Looking::default(),
             watching: HashMap::new(),
             oom: OomWatch::default(),

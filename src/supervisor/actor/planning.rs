@@ -11,7 +11,7 @@ impl Actor {
         let home = self.launcher.home.clone();
         let settings = self.settings.clone();
         let sender = self.sender.clone();
-        tokio::task::spawn_blocking(move || {
+        self.config_reader.run(move || {
             let loaded = configs::read(&home, Some(&settings));
             sender
                 .blocking_send(Message::ReadForPlan { loaded, reply })

@@ -31,7 +31,7 @@ impl Actor {
             .clone()
             .filter(|_| then.iter().any(renewed));
         let sender = self.sender.clone();
-        tokio::task::spawn_blocking(move || {
+        self.config_reader.run(move || {
             if let Some(watch) = watch {
                 watch.follow(&home);
             }
