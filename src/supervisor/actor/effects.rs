@@ -1,6 +1,8 @@
 //! Carrying out what was decided: first what must be remembered, then what touches the world.
 
-use tokio::sync::mpsc;
+use std::time::Duration;
+
+use tokio::sync::mpsc::{self, error::TrySendError};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
@@ -152,16 +154,7 @@ impl Actor {
                 }
             }
             Effect::SetGrace { name, run, grace } => self.set_grace(&name, run, grace),
-            Effect::SetTimer { name, timer, after } => {
-                let sender = self.sender.clone();
-                let task = tokio::spawn(async move {
-                    tokio::time::sleep(after).await;
-                    let input = Input::TimerFired { name, timer };
-                    sender.send(Message::Input(input)).await.ok(); // the loop has ended
-                });
-                self.timers.insert(timer, task.abort_handle());
-                self.timers.retain(|_, task| !task.is_finished());
-            }
+            Effect::SetTimer { name, timer, after } => self.set_timer(name, timer, after),
             Effect::CancelTimer { timer, .. } => {
                 if let Some(task) = self.timers.remove(&timer) {
                     task.abort();
@@ -172,6 +165,26 @@ impl Actor {
             | Effect::StoreRunEnded { .. }
             | Effect::StoreHealth { .. }
             | Effect::Announce { .. } => {}
+        }
+    }
+
+    /// Has a timer fire, at once where nothing is to be waited for: the runtime's clock counts whole
+    /// milliseconds, and a server that should be there again has none to lose.
+    fn set_timer(&mut self, name: InstanceName, timer: u64, after: Duration) {
+        let sender = self.sender.clone();
+        let fired = Message::Input(Input::TimerFired { name, timer });
+        let late = if after.is_zero() {
+            sender.try_send(fired).err().map(TrySendError::into_inner)
+        } else {
+            Some(fired)
+        };
+        if let Some(fired) = late {
+            let task = tokio::spawn(async move {
+                tokio::time::sleep(after).await;
+                sender.send(fired).await.ok(); // the loop has ended
+            });
+            self.timers.insert(timer, task.abort_handle());
+            self.timers.retain(|_, task| !task.is_finished());
         }
     }
 
