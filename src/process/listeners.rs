@@ -19,8 +19,8 @@ pub struct Tree {
 /// Who holds the listening socket of an address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Listener {
-    /// A process of the run.
-    Own,
+    /// A process of the run; with the server's own listening sockets, if it is the server.
+    Own(Vec<String>),
     /// Nobody of the run; whoever it is, if we may see it.
     Stranger(Option<PortHolder>),
     /// The kernel does not tell us.
@@ -40,6 +40,13 @@ pub fn of_socket(path: &Path, tree: &Tree) -> Listener {
     of_inodes(&unix_inodes(&table, path), tree, || None)
 }
 
+/// Returns whether the server still has one of the sockets that were found to be its own. That is
+/// one folder to read; who listens where, is a table of all connections of the machine.
+#[must_use]
+pub fn still_own(own: &[String], tree: &Tree) -> bool {
+    !own.is_empty() && holds_any(tree.server.pid, own)
+}
+
 fn of_inodes(
     inodes: &[String],
     tree: &Tree,
@@ -50,15 +57,20 @@ fn of_inodes(
     }
     // The server itself nearly always, so its relatives are seldom looked for.
     let server = tree.server.pid;
-    if holds_any(server, inodes) {
-        return Listener::Own;
+    let own: Vec<String> = inodes
+        .iter()
+        .filter(|inode| holds_any(server, std::slice::from_ref(inode)))
+        .cloned()
+        .collect();
+    if !own.is_empty() {
+        return Listener::Own(own);
     }
     if fs::read_dir(format!("/proc/{server}/fd")).is_err() {
         return Listener::Unknown; // it may be the one: we are not allowed to see
     }
     let family = tree::family(server, tree.shim);
     if family.into_iter().any(|pid| holds_any(pid, inodes)) {
-        return Listener::Own;
+        return Listener::Own(Vec::new());
     }
     // A detached worker has left the family, but not lost the token.
     let carriers = if tree.token.is_empty() {
@@ -67,7 +79,7 @@ fn of_inodes(
         tree::processes(server, &tree.token)
     };
     if carriers.into_iter().any(|pid| holds_any(pid, inodes)) {
-        return Listener::Own;
+        return Listener::Own(Vec::new());
     }
     Listener::Stranger(holder())
 }
@@ -115,8 +127,18 @@ mod tests {
         let path = folder.path().join("a b.sock");
         let _socket = UnixListener::bind(&path).expect("listen");
         let own = std::process::id().cast_signed();
-        assert_eq!(of_port(port, &tree(own, "t")), Listener::Own);
-        assert_eq!(of_socket(&path, &tree(own, "t")), Listener::Own);
+        for found in [
+            of_port(port, &tree(own, "t")),
+            of_socket(&path, &tree(own, "t")),
+        ] {
+            let Listener::Own(sockets) = found else {
+                unreachable!("we hold it and are visible: {found:?}");
+            };
+            assert_eq!(sockets.len(), 1);
+            assert!(still_own(&sockets, &tree(own, "t")));
+        }
+        assert!(!still_own(&[], &tree(own, "t")));
+        assert!(!still_own(&["socket:[1]".to_owned()], &tree(own, "t")));
         // A child that inherits nothing listens nowhere.
         let mut child = Command::new("/bin/cat")
             .stdin(Stdio::piped())

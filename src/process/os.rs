@@ -1,7 +1,7 @@
 //! Every question to the kernel that std and rustix leave to us: `/proc` and pidfds.
 
-use std::fs;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, Read as _};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
@@ -50,13 +50,39 @@ pub fn random(bytes: &mut [u8]) -> io::Result<()> {
     Ok(())
 }
 
+/// Where the reading of a small file begins: more than a `stat`, and than most environments.
+const SMALL: usize = 4096;
+
+/// Reads a file of `/proc` that is one record, such as `stat` or `environ`, with as few calls as
+/// possible: none of them tells its size, and in a fleet they are read by the thousand.
+///
+/// # Errors
+///
+/// Returns an error when the process is gone or belongs to somebody else.
+pub fn read_record(path: &str) -> io::Result<Vec<u8>> {
+    let mut file = File::open(path)?;
+    let mut bytes = vec![0; SMALL];
+    let mut filled = 0;
+    loop {
+        filled += match file.read(&mut bytes[filled..]) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => 0,
+            read => read?,
+        };
+        if filled < bytes.len() {
+            bytes.truncate(filled);
+            return Ok(bytes);
+        }
+        bytes.resize(2 * filled, 0);
+    }
+}
+
 /// Reads `/proc/PID/stat`.
 ///
 /// # Errors
 ///
 /// Returns an error when the process is gone.
 pub fn stat(pid: i32) -> io::Result<Stat> {
-    let bytes = fs::read(format!("/proc/{pid}/stat"))?;
+    let bytes = read_record(&format!("/proc/{pid}/stat"))?;
     parse_stat(&String::from_utf8_lossy(&bytes))
         .ok_or_else(|| io::Error::other(format!("/proc/{pid}/stat is not understood")))
 }
@@ -103,7 +129,7 @@ pub fn executable(pid: i32) -> io::Result<(u64, u64)> {
 ///
 /// Returns an error when the process is gone or belongs to somebody else.
 pub fn environment_variable(pid: i32, name: &str) -> io::Result<Option<String>> {
-    let bytes = fs::read(format!("/proc/{pid}/environ"))?;
+    let bytes = read_record(&format!("/proc/{pid}/environ"))?;
     let prefix = format!("{name}=");
     Ok(bytes
         .split(|byte| *byte == 0)
@@ -263,6 +289,27 @@ mod tests {
             }
         );
         assert_eq!(parse_stat("77 (x"), None);
+    }
+
+    #[test]
+    fn a_record_is_read_whole_however_long_it_is() {
+        let long = "x".repeat(3 * SMALL);
+        let mut child = std::process::Command::new("/bin/cat")
+            .env("LONG", &long)
+            .stdin(std::process::Stdio::piped())
+            .spawn()
+            .expect("cat runs");
+        let pid = child.id().cast_signed();
+        let path = format!("/proc/{pid}/environ");
+        assert_eq!(
+            read_record(&path).expect("ours"),
+            fs::read(&path).expect("ours")
+        );
+        let found = environment_variable(pid, "LONG").expect("ours");
+        assert_eq!(found, Some(long));
+        drop(child.stdin.take());
+        child.wait().expect("reap");
+        assert!(read_record(&path).is_err());
     }
 
     #[test]

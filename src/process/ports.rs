@@ -214,7 +214,7 @@ fn inodes(wanted: impl Fn(&Row<'_>) -> bool) -> Vec<String> {
     let mut inodes = Vec::new();
     each_row(|row, inode| {
         if wanted(row) {
-            inodes.push(inode);
+            inodes.push(socket(inode));
         }
     });
     inodes
@@ -227,19 +227,26 @@ pub fn listening() -> BTreeMap<u16, Vec<String>> {
     let mut found: BTreeMap<u16, Vec<String>> = BTreeMap::new();
     each_row(|row, inode| {
         if let (LISTEN, Some(port)) = (row.state, row.local_port) {
-            found.entry(port).or_default().push(inode);
+            found.entry(port).or_default().push(socket(inode));
         }
     });
     found
 }
 
-fn each_row(mut take: impl FnMut(&Row<'_>, String)) {
+/// Names a socket as `/proc/PID/fd` does.
+fn socket(inode: &str) -> String {
+    format!("socket:[{inode}]")
+}
+
+fn each_row(mut take: impl FnMut(&Row<'_>, &str)) {
     let port = |address: &str| u16::from_str_radix(address.rsplit(':').next()?, 16).ok();
     for table in ["/proc/net/tcp", "/proc/net/tcp6"] {
         let text = fs::read_to_string(table).unwrap_or_default();
         for line in text.lines().skip(1) {
-            let fields: Vec<&str> = line.split_whitespace().collect();
-            let [_, local, remote, state, _, _, _, _, _, inode, ..] = fields[..] else {
+            let mut fields = line.split_whitespace().skip(1);
+            let (Some(local), Some(remote), Some(state), Some(inode)) =
+                (fields.next(), fields.next(), fields.next(), fields.nth(5))
+            else {
                 continue;
             };
             let row = Row {
@@ -247,7 +254,7 @@ fn each_row(mut take: impl FnMut(&Row<'_>, String)) {
                 remote_port: port(remote),
                 state,
             };
-            take(&row, format!("socket:[{inode}]"));
+            take(&row, inode);
         }
     }
 }

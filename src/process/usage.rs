@@ -1,8 +1,9 @@
 //! What one process uses, read from one file in `/proc`.
 
-use std::fs;
 use std::io;
 use std::time::Duration;
+
+use super::os;
 
 /// What a process uses at this moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,7 +32,7 @@ pub enum State {
 ///
 /// Returns an error when the process is gone.
 pub fn read(pid: i32) -> io::Result<Usage> {
-    let bytes = fs::read(format!("/proc/{pid}/stat"))?;
+    let bytes = os::read_record(&format!("/proc/{pid}/stat"))?;
     parse(&String::from_utf8_lossy(&bytes))
         .ok_or_else(|| io::Error::other(format!("/proc/{pid}/stat is not understood")))
 }

@@ -39,6 +39,8 @@ struct Probe<'a> {
     warm: Warm,
     /// Healthy answers since it was last seen whose they are.
     since_owner: Option<u32>,
+    /// The sockets that the server was last seen to listen on.
+    own: Vec<String>,
 }
 
 /// Whether the server has answered its warm-up completion.
@@ -178,6 +180,7 @@ impl<'a> Probe<'a> {
             server: None,
             warm,
             since_owner: None,
+            own: Vec::new(),
         }
     }
 
@@ -225,6 +228,9 @@ impl<'a> Probe<'a> {
             }
         }
         self.since_owner = Some(0);
+        if listeners::still_own(&self.own, &self.subject.tree) {
+            return None;
+        }
         let tree = self.subject.tree.clone();
         let (listener, place) = match self.target.address.clone()? {
             Address::Tcp { port, .. } => {
@@ -238,8 +244,13 @@ impl<'a> Probe<'a> {
                 (found.await.ok()?, place)
             }
         };
+        self.own.clear();
         match listener {
-            Listener::Own | Listener::Unknown => None,
+            Listener::Own(own) => {
+                self.own = own;
+                None
+            }
+            Listener::Unknown => None,
             Listener::Stranger(None) => Some(format!("another process answers on {place}")),
             Listener::Stranger(Some(holder)) => {
                 Some(format!("another process answers on {place}: {holder}"))
