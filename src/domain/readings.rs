@@ -1,5 +1,8 @@
 //! What was last measured of a run and of this machine; whatever is not known is absent.
 
+use std::ops::Add;
+use std::time::Duration;
+
 /// Measurements of one run; all of them belong to its own process tree.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Readings {
@@ -17,6 +20,26 @@ pub struct Readings {
     pub busy_slots: Option<u32>,
     /// Slots the server has.
     pub slots: Option<u32>,
+}
+
+/// What one process uses of the GPUs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct GpuUse {
+    /// Bytes of the cards' own memory.
+    pub memory_bytes: u64,
+    /// How long the cards have worked for it, as far as their driver counts that.
+    pub busy: Duration,
+}
+
+impl Add for GpuUse {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            memory_bytes: self.memory_bytes + other.memory_bytes,
+            busy: self.busy + other.busy,
+        }
+    }
 }
 
 /// Measurements of the machine.

@@ -2,10 +2,11 @@
 //!
 //! AMD tells everything in sysfs. NVIDIA is asked through NVML, with feature `nvml`.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::domain::readings::DeviceReading;
+use crate::domain::readings::{DeviceReading, GpuUse};
 
 /// Where the kernel lists graphics cards.
 const CARDS: &str = "/sys/class/drm";
@@ -39,6 +40,25 @@ impl Gpus {
         #[cfg(feature = "nvml")]
         let devices = [self.nvidia.look(), devices].concat();
         devices
+    }
+}
+
+impl Gpus {
+    /// Returns what each process used at the last look, as NVML tells it; of the other cards it is
+    /// the kernel that tells, see `fdinfo`.
+    #[cfg(feature = "nvml")]
+    pub(super) fn processes(&self) -> BTreeMap<i32, GpuUse> {
+        self.nvidia.processes().clone()
+    }
+
+    /// Returns nothing: without NVML only the kernel tells, see `fdinfo`.
+    #[cfg(not(feature = "nvml"))]
+    #[expect(
+        clippy::unused_self,
+        reason = "with feature nvml there is something to tell"
+    )]
+    pub(super) fn processes(&self) -> BTreeMap<i32, GpuUse> {
+        BTreeMap::new()
     }
 }
 

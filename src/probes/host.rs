@@ -1,11 +1,12 @@
 //! What the machine as a whole has and uses. Blocking: some drivers answer slowly.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use sysinfo::{CpuRefreshKind, MemoryRefreshKind, System};
 
 use super::gpu::Gpus;
-use crate::domain::readings::HostReadings;
+use crate::domain::readings::{GpuUse, HostReadings};
 
 /// Load is a difference between two looks; closer together it says nothing.
 const LEAST_SPACING: Duration = Duration::from_millis(200);
@@ -28,6 +29,12 @@ impl Host {
             looked: None,
             gpus: Gpus::find(),
         }
+    }
+
+    /// Returns what the last look found of each process, where a driver's library tells it.
+    #[must_use]
+    pub fn processes(&self) -> BTreeMap<i32, GpuUse> {
+        self.gpus.processes()
     }
 
     /// Looks once; the load is known from the second look on.

@@ -2,6 +2,7 @@
 
 pub mod binary;
 pub mod devices;
+pub mod fdinfo;
 pub mod flags;
 pub mod gguf;
 mod gpu;

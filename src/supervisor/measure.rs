@@ -17,7 +17,8 @@ use tracing::warn;
 use super::actor::Message;
 use super::decision::{Input, Measured};
 use crate::domain::instance::InstanceName;
-use crate::domain::readings::HostReadings;
+use crate::domain::readings::{GpuUse, HostReadings};
+use crate::probes::fdinfo;
 use crate::probes::host::Host;
 
 /// Between two pictures with new measurements while somebody watches.
@@ -125,6 +126,10 @@ impl Drop for Seat<'_> {
 pub(super) struct Board {
     pub(super) audience: Audience,
     newest: Arc<Mutex<Newest>>,
+    /// What a driver's library last told of each process.
+    gpu: Arc<Mutex<BTreeMap<i32, GpuUse>>>,
+    /// Whether there are cards of which the kernel tells.
+    cards: bool,
 }
 
 #[derive(Debug, Default)]
@@ -142,7 +147,19 @@ impl Board {
         Self {
             audience: Audience::new(),
             newest: Arc::default(),
+            gpu: Arc::default(),
+            cards: fdinfo::has_cards(),
         }
+    }
+
+    /// Returns what a process uses of the GPUs, whoever tells it.
+    pub(super) fn gpu_use(&self, pid: i32) -> Option<GpuUse> {
+        let told = self.gpu().get(&pid).copied();
+        told.or_else(|| self.cards.then(|| fdinfo::of_process(pid))?)
+    }
+
+    fn gpu(&self) -> MutexGuard<'_, BTreeMap<i32, GpuUse>> {
+        self.gpu.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes note of a run for as long as the place is held.
@@ -200,9 +217,9 @@ pub(super) async fn deliver(board: Board, sender: mpsc::Sender<Message>) {
             host.looked = None; // somebody new wants to see it now
         }
         let host = match present {
-            Attention::Watched => host.look_if_due().await,
+            Attention::Watched => host.look_if_due(&board).await,
             // An instance may wait until a device has memory again.
-            Attention::Unwatched if host.has_devices() => host.look_if_due().await,
+            Attention::Unwatched if host.has_devices() => host.look_if_due(&board).await,
             // What nobody looks at is not kept up to date, so it must not look as if it were.
             Attention::Unwatched => (before == Attention::Watched).then(HostReadings::default),
         };
@@ -235,7 +252,7 @@ impl HostLooker {
         self.devices.unwrap_or(true)
     }
 
-    async fn look_if_due(&mut self) -> Option<HostReadings> {
+    async fn look_if_due(&mut self, board: &Board) -> Option<HostReadings> {
         if self
             .looked
             .is_some_and(|looked| looked.elapsed() < HOST_SPACING)
@@ -251,6 +268,7 @@ impl HostLooker {
         };
         match tokio::task::spawn_blocking(look).await {
             Ok((host, readings)) => {
+                *board.gpu() = host.processes();
                 self.host = Some(host);
                 self.devices = Some(!readings.devices.is_empty());
                 Some(readings)

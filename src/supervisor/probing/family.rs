@@ -1,10 +1,12 @@
 //! What the processes of one run use together.
 
 use std::collections::BTreeMap;
+use std::ops::Add as _;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::domain::readings::GpuUse;
 use crate::domain::run::ProcessId;
 use crate::process::tree;
 use crate::process::usage::{self, State, Usage};
@@ -34,6 +36,8 @@ pub(super) struct Look {
     pub(super) resident_bytes: u64,
     /// The server itself is held by a signal or a debugger.
     pub(super) state: State,
+    /// What its present processes use of the GPUs, where that is told.
+    pub(super) gpu: Option<GpuUse>,
 }
 
 impl Family {
@@ -48,8 +52,12 @@ impl Family {
         }
     }
 
-    /// Looks at each process once; `None` when the server is gone.
-    pub(super) fn look(&mut self, now: Instant) -> Option<Look> {
+    /// Looks at each process once, `gpu` at what it uses of the GPUs; `None` when the server is gone.
+    pub(super) fn look(
+        &mut self,
+        now: Instant,
+        gpu: impl Fn(i32) -> Option<GpuUse>,
+    ) -> Option<Look> {
         let server = usage::read(self.server.pid)
             .ok()
             .filter(|usage| usage.start_ticks == self.server.start_ticks)?;
@@ -87,6 +95,11 @@ impl Family {
             cpu_percent,
             resident_bytes,
             state: server.state,
+            gpu: self
+                .members
+                .keys()
+                .filter_map(|pid| gpu(*pid))
+                .reduce(GpuUse::add),
         })
     }
 
@@ -109,13 +122,19 @@ mod tests {
     async fn our_own_work_and_memory_are_seen() {
         let own = os::identity(std::process::id().cast_signed()).expect("we live");
         let mut family = Family::new(own, None);
-        let first = family.look(Instant::now()).expect("we live");
+        let used = GpuUse {
+            memory_bytes: 7,
+            busy: Duration::from_secs(1),
+        };
+        let gpu = |pid| (pid == own.pid).then_some(used);
+        let first = family.look(Instant::now(), gpu).expect("we live");
+        assert_eq!(first.gpu, Some(used));
         assert_eq!(first.cpu_percent, None);
         assert!(first.resident_bytes > 4096);
         let begun = std::time::Instant::now();
         loop {
             tokio::time::advance(Duration::from_secs(1)).await;
-            let look = family.look(Instant::now()).expect("we live");
+            let look = family.look(Instant::now(), gpu).expect("we live");
             if look.cpu_percent.is_some_and(|percent| percent > 0.0) {
                 break;
             }
@@ -128,6 +147,6 @@ mod tests {
     async fn a_reused_pid_is_not_the_server() {
         let mut own = os::identity(std::process::id().cast_signed()).expect("we live");
         own.start_ticks += 1;
-        assert_eq!(Family::new(own, None).look(Instant::now()), None);
+        assert_eq!(Family::new(own, None).look(Instant::now(), |_| None), None);
     }
 }

@@ -13,7 +13,7 @@ use super::super::measure::Attention;
 use super::family::{Family, Look};
 use super::target::Target;
 use super::work::{Pace, Work};
-use crate::domain::readings::Readings;
+use crate::domain::readings::{GpuUse, Readings};
 use crate::probes::http::Server;
 use crate::probes::metrics;
 
@@ -78,10 +78,16 @@ impl Gauge {
     }
 
     /// Looks at the processes; `None` when the server has ended.
-    pub(super) fn look(&mut self, now: Instant) -> Option<Look> {
-        let look = self.family.look(now)?;
+    pub(super) fn look(
+        &mut self,
+        now: Instant,
+        gpu: impl Fn(i32) -> Option<GpuUse>,
+    ) -> Option<Look> {
+        let look = self.family.look(now, gpu)?;
         self.readings.cpu_percent = look.cpu_percent;
         self.readings.rss_bytes = Some(look.resident_bytes);
+        let on_cards = look.gpu.map(|gpu| gpu.memory_bytes);
+        self.readings.vram_bytes = on_cards.filter(|bytes| *bytes > 0);
         Some(look)
     }
 

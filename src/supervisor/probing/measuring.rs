@@ -1,7 +1,7 @@
 //! Measuring one run: its start, its use and its work, and whether it is wedged.
 //!
-//! Often while it loads or somebody watches; else whenever it was probed, so that both are one
-//! awakening. The server is asked for its counters beside the probes and never instead of them.
+//! Often while it loads or somebody watches; else with every third probe, or with each while it works
+//! or is silent, so that both are one awakening. The server is asked for its counters beside the probes and never instead of them.
 
 use std::fs;
 use std::time::Duration;
@@ -25,6 +25,9 @@ use crate::process::ports;
 /// Between two looks at a server that loads.
 const LOADING_PAUSE: Duration = Duration::from_millis(500);
 
+/// Probes from one measurement to the next of a run that does nothing and that nobody watches.
+const PROBES_BETWEEN: u64 = 3;
+
 /// Failed cycles of probes after which silence is a wedge and not only a slow answer.
 const WEDGE_CYCLES: u32 = 3;
 
@@ -40,9 +43,9 @@ pub(super) async fn run(
     let mut meter = Meter::new(subject);
     loop {
         let now = Instant::now();
-        let readiness = pulse.borrow_and_update().readiness;
+        let Pulse { readiness, probes } = *pulse.borrow_and_update();
         let watched = *attention.borrow_and_update();
-        let Some(look) = meter.gauge.look(now) else {
+        let Some(look) = meter.gauge.look(now, |pid| board.gpu_use(pid)) else {
             return;
         };
         let stage = match readiness {
@@ -71,8 +74,10 @@ pub(super) async fn run(
                 () = &mut due => break,
                 _ = attention.changed() => break,
                 changed = pulse.changed() => {
-                    let present = pulse.borrow_and_update().readiness;
-                    if changed.is_err() || present != readiness || watched == Attention::Unwatched {
+                    let present = *pulse.borrow_and_update();
+                    let due = watched == Attention::Unwatched
+                        && present.probes - probes >= meter.probes_between();
+                    if changed.is_err() || present.readiness != readiness || due {
                         break;
                     }
                 }
@@ -155,6 +160,7 @@ impl<'a> Meter<'a> {
         let finding = Finding {
             answer,
             cpu: look.cpu,
+            gpu: look.gpu.map(|gpu| gpu.busy),
             state: look.state,
             work: Work {
                 busy: self.gauge.readings.busy_slots,
@@ -200,10 +206,20 @@ impl<'a> Meter<'a> {
         }
     }
 
+    /// Returns how many probes there are from one measurement to the next while nobody watches.
+    fn probes_between(&self) -> u64 {
+        let works = self.gauge.readings.busy_slots.is_some_and(|busy| busy > 0);
+        if works || self.watchdog.suspects() {
+            1
+        } else {
+            PROBES_BETWEEN
+        }
+    }
+
     /// Without a probe nothing is measured either, but for a script that takes very long.
     fn seldom(&self) -> Duration {
         let check = &self.subject.spec.healthcheck;
-        (check.interval + check.timeout) * 2
+        (check.interval + check.timeout) * (PROBES_BETWEEN as u32 + 1)
     }
 }
 

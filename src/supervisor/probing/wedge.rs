@@ -2,8 +2,9 @@
 //!
 //! `/health` never touches the part of llama-server that computes and answers 200 for ever. What
 //! shows a wedge is all of this together, over a whole window: `/metrics`, which goes through that
-//! part, is not answered; no CPU time is used beyond what our own questions cost; and somebody
-//! waits for an answer. A long prompt batch does not answer either, but it computes.
+//! part, is not answered; no CPU time is used beyond what our own questions cost, and no GPU time
+//! where a driver tells it of the process; and somebody waits for an answer. A long prompt batch
+//! does not answer either, but it computes.
 
 use std::time::Duration;
 
@@ -24,6 +25,8 @@ pub(super) struct Finding {
     pub(super) answer: Answer,
     /// CPU time of the whole run so far.
     pub(super) cpu: Duration,
+    /// How long GPUs have worked for it so far, where that is told.
+    pub(super) gpu: Option<Duration>,
     pub(super) state: State,
     pub(super) work: Work,
 }
@@ -50,6 +53,17 @@ pub(super) struct Watchdog {
 struct Silence {
     since: Instant,
     cpu: Duration,
+    gpu: Option<Duration>,
+}
+
+impl Silence {
+    fn of(finding: &Finding, since: Instant) -> Self {
+        Self {
+            since,
+            cpu: finding.cpu,
+            gpu: finding.gpu,
+        }
+    }
 }
 
 impl Watchdog {
@@ -72,29 +86,29 @@ impl Watchdog {
             }
             Answer::Silence => {}
         }
-        let begun = *self.silence.get_or_insert(Silence {
-            since: now,
-            cpu: finding.cpu,
-        });
+        let begun = *self
+            .silence
+            .get_or_insert_with(|| Silence::of(finding, now));
         let time = now - begun.since;
         let used = finding.cpu.saturating_sub(begun.cpu);
-        if used > QUESTIONS + time.mul_f64(IDLE_SHARE) {
+        let worked = finding
+            .gpu
+            .map(|now| now.saturating_sub(begun.gpu.unwrap_or(now)));
+        let idle = QUESTIONS + time.mul_f64(IDLE_SHARE);
+        if used > idle || worked.is_some_and(|worked| worked > idle) {
             // It computes, so it may only be slow.
-            self.silence = Some(Silence {
-                since: now,
-                cpu: finding.cpu,
-            });
+            self.silence = Some(Silence::of(finding, now));
             return None;
         }
         let busy = finding.work.busy.is_some_and(|busy| busy > 0);
         if time < self.window || !(busy || finding.work.connections > 0) {
             return None;
         }
-        Some(evidence(finding, time, used))
+        Some(evidence(finding, time, used, worked))
     }
 }
 
-fn evidence(finding: &Finding, time: Duration, used: Duration) -> String {
+fn evidence(finding: &Finding, time: Duration, used: Duration, worked: Option<Duration>) -> String {
     let Work {
         busy,
         slots,
@@ -109,8 +123,12 @@ fn evidence(finding: &Finding, time: Duration, used: Duration) -> String {
         State::Stopped => ", its process is stopped by a signal",
         State::Active | State::Ended => "",
     };
+    // Where no driver tells, nothing is said of it.
+    let gpu = worked.map_or_else(String::new, |worked| {
+        format!(" and {:.2} s of GPU time", worked.as_secs_f64())
+    });
     format!(
-        "{work}, but no answer on /metrics, no counter moved and {:.2} s of CPU time used in \
+        "{work}, but no answer on /metrics, no counter moved and {:.2} s of CPU time{gpu} used in \
          {:.0} s{stopped}",
         used.as_secs_f64(),
         time.as_secs_f64(),
@@ -134,6 +152,7 @@ mod tests {
             let finding = Finding {
                 answer: *answer,
                 cpu: Duration::from_millis(*cpu),
+                gpu: None,
                 state: State::Active,
                 work: Work {
                     busy: *busy,
@@ -183,10 +202,40 @@ mod tests {
     }
 
     #[test]
+    fn a_server_whose_gpu_works_for_it_is_only_slow() {
+        let finding = |seconds: u64| Finding {
+            answer: Answer::Silence,
+            cpu: Duration::ZERO,
+            gpu: Some(Duration::from_secs(seconds)),
+            state: State::Active,
+            work: Work {
+                busy: Some(1),
+                slots: Some(1),
+                connections: 0,
+            },
+        };
+        let begun = Instant::now();
+        let mut watchdog = Watchdog::new(WINDOW);
+        for look in 0..9 {
+            // The card works for a second in each ten.
+            let now = begun + Duration::from_secs(10 * look);
+            assert_eq!(watchdog.take(&finding(look), now), None, "{look}");
+        }
+        let stands = finding(8);
+        let now = begun + Duration::from_secs(80);
+        let evidence = watchdog.take(&stands, now + WINDOW).expect("complete");
+        assert!(
+            evidence.contains("0.00 s of CPU time and 0.00 s of GPU time"),
+            "{evidence}"
+        );
+    }
+
+    #[test]
     fn a_stopped_process_is_named_as_such() {
         let finding = Finding {
             answer: Answer::Silence,
             cpu: Duration::ZERO,
+            gpu: None,
             state: State::Stopped,
             work: Work {
                 busy: Some(1),
