@@ -15,6 +15,10 @@
 //! | backoff   | → waiting      | → stopped       | → waiting       | ·              | ·                 | ·                        | ·             | → waiting, or waits on for VRAM |
 //! | failed    | → waiting      | → stopped       | → waiting       | ·              | ·                 | ·                        | ·             | ·      |
 //!
+//! What an earlier owner left comes before all of this, to *stopped*: *adopted* leads to up or
+//! stopping, *ended unwatched* to what an exit leads to. *Reattached*, *measured* and *surveyed* change
+//! no state; new configurations have a table of their own in `configs.rs`.
+//!
 //! Whether an exit leads to backoff or failed is decided by the class of its autopsy; the table is
 //! in `retry.rs`. What a probe comes to is in the table of `health.rs`.
 //!

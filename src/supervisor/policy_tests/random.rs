@@ -6,6 +6,7 @@ use super::retries::device;
 use super::*;
 use crate::domain::lifecycle::{Desired, Failure};
 use crate::domain::run::StopMode;
+use crate::supervisor::state::Phase;
 
 /// Ends of every class of retry.
 const ENDS: [(ExitStatus, &str); 5] = [
@@ -153,6 +154,44 @@ proptest! {
             }
             prop_assert!(restarts <= 3 && crashes <= 3, "{} restarts, {} crashes", restarts, crashes);
             prop_assert_eq!(rig.fleet.instances[&name("a")].desired, wanted);
+        }
+    }
+
+    #[test]
+    fn no_more_load_at_once_than_may(steps in proptest::collection::vec((0..2usize, steps()), 1..8)) {
+        let mut rig = Rig::new();
+        let mut timers = [None; 2];
+        for (which, step) in steps.into_iter().flat_map(|(which, steps)| {
+            steps.into_iter().map(move |step| (which, step))
+        }) {
+            let text = ["a", "b"][which];
+            let launching = matches!(rig.fleet.instances[&name(text)].phase, Phase::Launching { .. });
+            let decision = match (step, rig.run(text)) {
+                (Step::Start, _) => rig.command(text, Action::Start),
+                (Step::Restart, _) => rig.command(text, Action::Restart(StopMode::Gentle)),
+                (Step::Stop | Step::Kill, _) => rig.command(text, Action::Stop(StopMode::Kill)),
+                (Step::Launched, Some(run)) if launching => {
+                    rig.give(Input::Launched { name: name(text), up: up(run) })
+                }
+                (Step::Healthy, Some(_)) => rig.saw(text, Sight::Healthy),
+                (Step::Exited(end), Some(run)) if !launching => {
+                    let (status, line) = ENDS[end];
+                    let (exit, traces) = (exit(status), said(&[line]));
+                    rig.give(Input::Exited { name: name(text), run, exit, traces })
+                }
+                (Step::Timer, _) => match timers[which] {
+                    Some(timer) => rig.give(Input::TimerFired { name: name(text), timer }),
+                    None => continue,
+                },
+                (_, _) => continue,
+            };
+            for effect in &decision.effects {
+                if let Effect::SetTimer { name: of, timer, .. } = effect {
+                    timers[usize::from(of.as_str() == "b")] = Some(*timer);
+                }
+            }
+            let loading = rig.fleet.instances.values().filter(|instance| instance.is_loading());
+            prop_assert!(loading.count() <= rig.fleet.max_loading);
         }
     }
 }
