@@ -1,8 +1,11 @@
 //! What an owner costs while nothing happens and nobody looks, next to the bare questions it asks.
 //!
 //! `cargo bench --bench idle` prints CPU time, context switches and memory of an owner of 20 and of
-//! 1000 servers, each probed every 10 s. The floor is a plain loop that asks as many times for
-//! `/health`: connect, write, read, close. Nothing here fails: a number is read by a person.
+//! 1000 servers, each probed every 10 s; `-- 50` takes another number. The floor is a plain loop
+//! that asks as many times for `/health`: connect, write, read, close. It takes about two minutes
+//! for 1000 servers, most of it to start them; a fleet that is not up in time is measured as it is,
+//! and said so. Whatever was started ends with the bench, interrupted or not. Nothing here fails: a
+//! number is read by a person.
 #![expect(
     clippy::unwrap_used,
     clippy::print_stdout,
@@ -12,10 +15,13 @@
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
+
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
 
 const MAIN: &str = env!("CARGO_BIN_EXE_llama-orch");
 
@@ -24,6 +30,9 @@ const WINDOW: Duration = Duration::from_secs(30);
 
 /// Every probe has found its place, and what a start costs is over.
 const SETTLING: Duration = Duration::from_secs(15);
+
+/// Seconds in which a fleet has to be up: two cores start about twenty servers in one.
+const START: u64 = 120;
 
 /// What a process has used so far.
 #[derive(Clone, Copy, Debug)]
@@ -51,21 +60,29 @@ impl Home {
                         server.port = \"auto\"\n";
             fs::write(instance.join("config.toml"), text).unwrap();
         }
-        Self { folder }
+        let home = Self { folder };
+        home.end_with_us();
+        home
+    }
+
+    /// A bench that is interrupted takes its servers along.
+    fn end_with_us(&self) {
+        let path = self.folder.path().to_owned();
+        let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP]).unwrap();
+        std::thread::spawn(move || {
+            if let Some(signal) = signals.forever().next() {
+                end(&path);
+                fs::remove_dir_all(&path).ok(); // what is left is only files
+                std::process::exit(128 + signal);
+            }
+        });
     }
 
     fn run(&self, args: &[&str]) -> String {
-        let output = self.command(args).output().unwrap();
+        let output = command(self.folder.path(), args).output().unwrap();
         let error = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{args:?}: {error}");
         String::from_utf8(output.stdout).unwrap()
-    }
-
-    fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(MAIN);
-        command.arg("--home").arg(self.folder.path()).args(args);
-        command.stdin(Stdio::null());
-        command
     }
 
     fn owner(&self) -> i32 {
@@ -74,20 +91,36 @@ impl Home {
         i32::try_from(status["pid"].as_i64().unwrap()).unwrap()
     }
 
+    /// The ports of all servers that are ready.
     fn ports(&self) -> Vec<u16> {
         let text = self.run(&["ps", "--json"]);
         let rows: Vec<serde_json::Value> = serde_json::from_str(&text).unwrap();
-        assert!(rows.iter().all(|row| row["state"] == "ready"));
-        let port = |row: &serde_json::Value| u16::try_from(row["port"].as_u64().unwrap()).unwrap();
-        rows.iter().map(port).collect()
+        let ready = rows.iter().filter(|row| row["state"] == "ready");
+        ready
+            .map(|row| u16::try_from(row["port"].as_u64().unwrap()).unwrap())
+            .collect()
     }
 }
 
 impl Drop for Home {
     fn drop(&mut self) {
-        self.command(&["down", "--all", "--force"]).output().ok();
-        self.command(&["daemon", "stop"]).output().ok();
+        end(self.folder.path());
     }
+}
+
+fn command(home: &Path, args: &[&str]) -> Command {
+    let mut command = Command::new(MAIN);
+    command.arg("--home").arg(home).args(args);
+    command.stdin(Stdio::null());
+    command
+}
+
+/// Ends the servers, then the owner; it stops them itself if a command cannot.
+fn end(home: &Path) {
+    command(home, &["down", "--all", "--force"]).output().ok();
+    command(home, &["daemon", "stop", "--instances"])
+        .output()
+        .ok();
 }
 
 /// Sums up all threads; those that ended in between are missed, which is little.
@@ -98,9 +131,7 @@ fn used(folder: &Path) -> Used {
     };
     for thread in fs::read_dir(folder).unwrap().filter_map(Result::ok) {
         let read = |name: &str| fs::read_to_string(thread.path().join(name)).unwrap_or_default();
-        let nanoseconds = read("schedstat");
-        let nanoseconds = nanoseconds.split_whitespace().next().unwrap_or("0");
-        total.cpu += Duration::from_nanos(nanoseconds.parse().unwrap());
+        total.cpu += on_cpu(&read("schedstat"));
         let status = read("status");
         let counts = status
             .lines()
@@ -111,18 +142,17 @@ fn used(folder: &Path) -> Used {
     total
 }
 
-fn resident_mb(pid: i32) -> u64 {
+/// The first number of `schedstat`: nanoseconds on a processor.
+fn on_cpu(schedstat: &str) -> Duration {
+    let nanoseconds = schedstat.split_whitespace().next().unwrap_or("0");
+    Duration::from_nanos(nanoseconds.parse().unwrap())
+}
+
+fn resident_mb(pid: i32) -> f64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = status
-        .lines()
-        .find(|line| line.starts_with("VmRSS:"))
-        .unwrap();
-    line.split_whitespace()
-        .nth(1)
-        .unwrap()
-        .parse::<u64>()
-        .unwrap()
-        / 1024
+    let line = status.lines().find(|line| line.starts_with("VmRSS:"));
+    let kilobytes = line.unwrap().split_whitespace().nth(1).unwrap();
+    kilobytes.parse::<f64>().unwrap() / 1024.0
 }
 
 fn ask(port: u16) {
@@ -136,24 +166,15 @@ fn ask(port: u16) {
 }
 
 /// Asks as many questions as the owner did, spread over the same time, from a thread of its own.
-fn floor(ports: &[u16]) -> Used {
-    let questions: Vec<u16> = ports
-        .iter()
-        .copied()
-        .cycle()
-        .take(ports.len() * 3)
-        .collect();
+fn floor(ports: Vec<u16>) -> Used {
+    let rounds = 3;
     let asking = move || {
-        let own = Path::new("/proc/thread-self");
-        let spent = || {
-            let text = fs::read_to_string(own.join("schedstat")).unwrap();
-            let nanoseconds = text.split_whitespace().next().unwrap().parse().unwrap();
-            Duration::from_nanos(nanoseconds)
-        };
+        let spent = || on_cpu(&fs::read_to_string("/proc/thread-self/schedstat").unwrap());
         let before = spent();
-        let pause = WINDOW / u32::try_from(questions.len()).unwrap();
+        let questions = ports.len() * rounds;
+        let pause = WINDOW / u32::try_from(questions).unwrap();
         let begun = Instant::now();
-        for (number, port) in questions.iter().enumerate() {
+        for (number, port) in ports.iter().cycle().take(questions).enumerate() {
             let due = begun + pause * u32::try_from(number).unwrap();
             sleep(due.saturating_duration_since(Instant::now()));
             ask(*port);
@@ -161,7 +182,7 @@ fn floor(ports: &[u16]) -> Used {
         // One to sleep and one to wait for the answer.
         Used {
             cpu: spent().saturating_sub(before),
-            switches: 2 * questions.len() as u64,
+            switches: 2 * questions as u64,
         }
     };
     std::thread::spawn(asking).join().unwrap()
@@ -170,20 +191,28 @@ fn floor(ports: &[u16]) -> Used {
 fn idle(instances: usize) {
     let home = Home::new(instances);
     home.run(&["daemon", "start"]);
-    home.run(&["up", "--all", "--wait=300"]);
+    let begun = Instant::now();
+    let wait = format!("--wait={START}");
+    let up = command(home.folder.path(), &["up", "--all", &wait]).output();
+    up.unwrap(); // how many are ready, is asked next
+    let started = begun.elapsed().as_secs_f64();
     let owner = home.owner();
     let ports = home.ports();
+    assert!(!ports.is_empty(), "no server is ready after {START} s");
+    let count = ports.len();
+    println!("{count} of {instances} servers are ready after {started:.0} s");
     sleep(SETTLING);
-    let threads = format!("/proc/{owner}/task");
-    let before = used(Path::new(&threads));
+    let threads = PathBuf::from(format!("/proc/{owner}/task"));
+    let before = used(&threads);
     sleep(WINDOW);
-    let after = used(Path::new(&threads));
-    let floor = floor(&ports);
+    let after = used(&threads);
+    let resident = resident_mb(owner);
+    let floor = floor(ports);
     let cpu = after.cpu.saturating_sub(before.cpu);
     let milliseconds = |time: Duration| time.as_secs_f64() * 1e3;
     println!(
         "{:<46} {:>9.2} ms   floor {:>9.2} ms (as many bare questions)   ratio {:.2}",
-        format!("owner of {instances} idle servers, CPU in 30 s"),
+        format!("owner of {count} idle servers, CPU in 30 s"),
         milliseconds(cpu),
         milliseconds(floor.cpu),
         cpu.as_secs_f64() / floor.cpu.as_secs_f64(),
@@ -200,10 +229,20 @@ fn idle(instances: usize) {
         per_second(after.switches.saturating_sub(before.switches)),
         per_second(floor.switches),
     );
-    println!("{:<46} {:>9} MB", "  resident", resident_mb(owner));
+    println!("{:<46} {resident:>9.1} MB", "  resident");
 }
 
 fn main() {
-    idle(20);
-    idle(1000);
+    // Cargo adds flags of its own.
+    let wanted: Vec<usize> = std::env::args()
+        .filter_map(|argument| argument.parse().ok())
+        .collect();
+    let sizes = if wanted.is_empty() {
+        vec![20, 1000]
+    } else {
+        wanted
+    };
+    for instances in sizes {
+        idle(instances);
+    }
 }
