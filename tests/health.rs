@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::{self, Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::Stdio;
 
@@ -11,7 +11,9 @@ use llama_orch::process::os;
 use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::support::{Guarded, TestHome, is_gone, kill_hard, real_server, wait_until};
+use crate::support::{
+    Guarded, TestHome, complete, free_port, is_gone, kill_hard, real_server, wait_until,
+};
 
 #[test]
 fn a_watched_run_shows_what_it_uses_and_how_much_it_works() {
@@ -359,12 +361,6 @@ fn signal(pid: i32, signal: Signal) {
     os::signal(os::open_pidfd(pid).unwrap(), signal).unwrap();
 }
 
-/// A port that was free a moment ago.
-fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
-}
-
 /// Configures a real llama-server, if there is one.
 fn real(test: &str, home: &TestHome, name: &str, more: &str) -> bool {
     let Some((server, model)) = real_server(test, home) else {
@@ -393,19 +389,4 @@ fn number(row: &Value, key: &str) -> f64 {
 
 fn port(home: &TestHome, name: &str) -> u16 {
     u16::try_from(home.row(name)["port"].as_u64().unwrap()).unwrap()
-}
-
-/// Asks for a completion and waits for its end, or the server's.
-fn complete(port: u16, tokens: u32) -> io::Result<String> {
-    let body = format!(r#"{{"prompt": "a", "n_predict": {tokens}, "ignore_eos": true}}"#);
-    let mut stream = TcpStream::connect(("127.0.0.1", port))?;
-    let request = format!(
-        "POST /completion HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n\
-         content-length: {}\r\nconnection: close\r\n\r\n{body}",
-        body.len()
-    );
-    stream.write_all(request.as_bytes())?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer)?;
-    Ok(answer)
 }

@@ -21,6 +21,7 @@ mod preflight;
 mod probing;
 mod process;
 mod readme;
+mod real;
 mod reconcile;
 mod recovery;
 mod sheets;

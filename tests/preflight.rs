@@ -1,11 +1,10 @@
 //! What is refused before a process exists, in words and with the exit code of its kind.
 
 use std::fs;
-use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 
-use crate::support::{TestHome, real_server};
+use crate::support::{TestHome, free_port, real_server};
 
 /// A program that answers `--help` as this script does, and otherwise sleeps.
 fn program(home: &TestHome, name: &str, script: &str) -> PathBuf {
@@ -13,12 +12,6 @@ fn program(home: &TestHome, name: &str, script: &str) -> PathBuf {
     fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
     fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
     path
-}
-
-/// A port that was free a moment ago.
-fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
 }
 
 #[test]

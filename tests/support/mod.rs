@@ -5,7 +5,8 @@ pub(crate) mod lines;
 pub(crate) mod terminal;
 
 use std::fs;
-use std::io::{self, Write as _};
+use std::io::{self, Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -317,4 +318,25 @@ pub(crate) fn real_server(test: &str, home: &TestHome) -> Option<(PathBuf, PathB
 /// Says on the real stderr that a test did nothing; libtest would capture `eprintln!`.
 pub(crate) fn skipped(test: &str, why: &str) {
     writeln!(io::stderr(), "SKIPPED {test}: {why}").ok();
+}
+
+/// A port that was free a moment ago.
+pub(crate) fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().port()
+}
+
+/// Asks for a completion and waits for its end, or the server's.
+pub(crate) fn complete(port: u16, tokens: u32) -> io::Result<String> {
+    let body = format!(r#"{{"prompt": "a", "n_predict": {tokens}, "ignore_eos": true}}"#);
+    let mut stream = TcpStream::connect(("127.0.0.1", port))?;
+    let request = format!(
+        "POST /completion HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n\
+         content-length: {}\r\nconnection: close\r\n\r\n{body}",
+        body.len()
+    );
+    stream.write_all(request.as_bytes())?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    Ok(answer)
 }
