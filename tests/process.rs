@@ -81,6 +81,7 @@ impl Rig {
             build: None,
             config: BTreeMap::new(),
             ask: AskFile::default(),
+            unit: None,
         }
     }
 

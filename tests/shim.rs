@@ -66,6 +66,7 @@ impl Rig {
             build: None,
             config: BTreeMap::new(),
             ask: AskFile::default(),
+            unit: None,
         }
     }
 

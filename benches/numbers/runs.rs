@@ -63,5 +63,6 @@ pub(crate) fn spec(folder: &Path, program: &str, args: &[&str]) -> SpecFile {
         build: None,
         config: std::collections::BTreeMap::new(),
         ask: AskFile::default(),
+        unit: None,
     }
 }

@@ -42,7 +42,7 @@ pub(super) async fn run(
     args: &OrphansArgs,
     output: &Output,
 ) -> Result<Exit, CliError> {
-    let folders = orphans::folders(&home.all_runs_dir(), &home.work_runs_dir());
+    let folders = orphans::folders(&home.run_folders());
     let claimed = orphans::claimed(&folders);
     let scan = orphans::scan(|token| claimed.contains(token))?;
     // Runs of other homes are looked after there.
@@ -150,7 +150,7 @@ fn proof(orphan: &Orphan) -> String {
 /// Writes the run files that an orphan's instance lost; the owner adopts it by them.
 fn adopt(home: &Home, ours: &[&Orphan], pid: i32) -> Result<String, CliError> {
     let orphan = find(ours, pid)?;
-    let folders = orphans::folders(&home.all_runs_dir(), &home.work_runs_dir());
+    let folders = orphans::folders(&home.run_folders());
     let of_run = folders.into_iter().find_map(|paths| {
         let spec: SpecFile = runfiles::read(&paths.spec()).ok()??;
         (Some(spec.run_id.as_str()) == orphan.run_id.as_deref()).then_some((paths, spec))

@@ -184,6 +184,12 @@ impl Home {
         self.all_runs_dir().join(WORK)
     }
 
+    /// Where a folder per run may be.
+    #[must_use]
+    pub fn run_folders(&self) -> [PathBuf; 2] {
+        [self.all_runs_dir(), self.work_runs_dir()]
+    }
+
     /// The files of one work unit's run.
     #[must_use]
     pub fn work_run_dir(&self, chunk: &Chunk) -> PathBuf {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::os::fd::AsFd as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Signal, WaitId, WaitIdOptions, waitid};
@@ -67,13 +67,12 @@ pub fn scan(is_claimed: impl Fn(&str) -> bool) -> io::Result<Scan> {
     Ok(scan)
 }
 
-/// Lists the folders that may hold a run: those in `runs`, which are of instances, and those in
-/// `work_runs`, which are of work units.
+/// Lists the folders inside these, each of which may hold a run.
 #[must_use]
-pub fn folders(runs: &Path, work_runs: &Path) -> Vec<RunPaths> {
-    [runs, work_runs]
-        .into_iter()
-        .filter_map(|folder| fs::read_dir(folder).ok())
+pub fn folders(parents: &[PathBuf]) -> Vec<RunPaths> {
+    parents
+        .iter()
+        .filter_map(|parent| fs::read_dir(parent).ok())
         .flatten()
         .filter_map(Result::ok)
         .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))

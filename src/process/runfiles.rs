@@ -74,6 +74,20 @@ pub struct SpecFile {
     /// Who hears SIGTERM first when the run is stopped.
     #[serde(default)]
     pub ask: AskFile,
+    /// Present when it is no instance that runs.
+    #[serde(default)]
+    pub unit: Option<UnitFile>,
+}
+
+/// The work unit whose command runs: enough to know it again should the database be lost.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnitFile {
+    pub chunk: String,
+    pub phase: String,
+    pub worktree: Option<PathBuf>,
+    pub instance: Option<String>,
+    /// Program and arguments, by phase.
+    pub commands: BTreeMap<String, Vec<String>>,
 }
 
 /// Whom a stop asks before it kills. A shim that does not know the key asks the leader.

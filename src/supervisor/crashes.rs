@@ -388,6 +388,7 @@ mod tests {
             build: None,
             config: BTreeMap::new(),
             ask: AskFile::default(),
+            unit: None,
         }
     }
 

@@ -104,6 +104,7 @@ pub fn launch(
         build: version,
         config: configs::started_with(spec),
         ask: AskFile::Leader,
+        unit: None,
     };
     let paths = launcher.run_paths(&spec.name);
     let live = crate::process::launch::launch(&paths, &file, &launcher.shim).map_err(|error| {

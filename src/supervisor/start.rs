@@ -1,5 +1,6 @@
 //! From a locked home to a running supervisor: database, configurations, adoption, first starts.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::sync::Arc;
 
@@ -93,13 +94,16 @@ pub async fn start(
     let begun = remembered.work_units.iter();
     let begun = begun.filter_map(|unit| Some((unit.chunk.clone(), unit.state.run()?.clone())));
     let begun: Vec<(Chunk, RunId)> = begun.collect();
-    let (loaded, found, found_units) = tokio::task::spawn_blocking(move || {
+    let recorded = remembered.work_units.iter();
+    let recorded: BTreeSet<Chunk> = recorded.map(|unit| unit.chunk.clone()).collect();
+    let (loaded, found, found_units, lost_units) = tokio::task::spawn_blocking(move || {
         if let Some(watch) = watch {
             watch.follow(&prepared);
         }
         let loaded = configs::read(&prepared, None);
         let found_units = look_at_units(&prepared, begun);
-        (loaded, look_at_runs(&prepared), found_units)
+        let lost_units = work::lost::find(&prepared, &recorded);
+        (loaded, look_at_runs(&prepared), found_units, lost_units)
     })
     .await?;
     let shim = ShimProgram::find().map_err(StartError::Shim)?;
@@ -177,6 +181,9 @@ pub async fn start(
     });
     actor.note_work(work_writes, work_told);
     actor.take_over_units(found_units);
+    for lost in lost_units {
+        actor.find_again(lost);
+    }
     actor.begin(inputs).await;
     let audience = board.audience.clone();
     let delivery = measure::deliver(board, sender.clone());

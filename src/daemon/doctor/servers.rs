@@ -73,7 +73,7 @@ fn models(case: &Case<'_>, found: &mut Vec<Found>) {
 
 fn left_behind(case: &Case<'_>, found: &mut Vec<Found>) {
     let home = case.patient.home;
-    let folders = orphans::folders(&home.all_runs_dir(), &home.work_runs_dir());
+    let folders = orphans::folders(&home.run_folders());
     let claimed = orphans::claimed(&folders);
     let scan = match orphans::scan(|token| claimed.contains(token)) {
         Ok(scan) => scan,

@@ -6,6 +6,7 @@ use tracing::warn;
 use super::super::clock::wall;
 use super::super::ends::{self, End};
 use super::super::reconcile::KnownUnit;
+use super::super::work::lost::LostUnit;
 use super::super::{Scope, crashes};
 use super::runs::Watching;
 use super::work_runs::{FoundUnit, UnitMessage};
@@ -170,6 +171,23 @@ impl Actor {
                 self.take_over_unit(found);
             }
         }
+    }
+
+    /// Makes the record of a unit anew whose command runs; never ends what runs.
+    pub(in crate::supervisor) fn find_again(&mut self, lost: LostUnit) {
+        let LostUnit { mut draft, live } = lost;
+        let chunk = draft.chunk.clone();
+        let run = RunId::new(live.run.run_id.clone());
+        draft.instance = draft
+            .instance
+            .filter(|name| self.fleet.instances.contains_key(name));
+        let message = format!(
+            "{chunk}: its record was lost with the database; it was made anew from its run"
+        );
+        self.announce(None, Level::Warning, EventType::Reconciled, message);
+        self.order(Order::Create(draft));
+        self.order(Order::Begin(chunk.clone(), run));
+        self.watch_or_attach_unit(chunk, live);
     }
 
     fn take_over_unit(&mut self, found: FoundUnit) {

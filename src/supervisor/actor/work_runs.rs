@@ -160,11 +160,9 @@ impl Actor {
             })
         });
         Some(Job {
-            chunk: unit.chunk.clone(),
-            phase: unit.phase,
+            unit: unit.clone(),
             run,
             command: unit.commands.get(&unit.phase)?.clone(),
-            worktree: unit.worktree.clone(),
             service,
             grace: self.settings.supervisor.stop_grace.unwrap_or(GRACE),
         })
@@ -199,7 +197,7 @@ impl Actor {
                 Err(why) => Err(why),
             };
             let message = UnitMessage::Launched {
-                chunk: job.chunk,
+                chunk: job.unit.chunk,
                 run: job.run,
                 outcome,
             };

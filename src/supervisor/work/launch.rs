@@ -8,10 +8,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::lost;
 use crate::config::home::Home;
 use crate::domain::instance::InstanceSpec;
 use crate::domain::run::RunId;
-use crate::domain::work::{Attention, Chunk, Phase, PhaseCommand};
+use crate::domain::work::{Attention, PhaseCommand, WorkUnit};
 use crate::process::adopt::{self, Adoption};
 use crate::process::launch::{LaunchError, launch as start};
 use crate::process::live::LiveRun;
@@ -37,10 +38,6 @@ const LATE: Duration = Duration::from_secs(2);
 /// Between two looks for that file.
 const LATE_PAUSE: Duration = Duration::from_millis(10);
 
-/// Keys of `spec.json` that say what a run is for.
-pub const CHUNK_KEY: &str = "work.chunk";
-pub const PHASE_KEY: &str = "work.phase";
-
 /// Variables of the owner that are about its service manager or its own home.
 const SCRUBBED_PREFIXES: [&str; 3] = ["WATCHDOG_", "LISTEN_", "LLAMA_ORCH_"];
 const SCRUBBED: [&str; 1] = ["NOTIFY_SOCKET"];
@@ -51,11 +48,11 @@ const NO_KEY: &str = "none";
 /// The command of one phase, about to be run.
 #[derive(Clone, Debug)]
 pub struct Job {
-    pub chunk: Chunk,
-    pub phase: Phase,
+    /// As it begins.
+    pub unit: WorkUnit,
     pub run: RunId,
+    /// That of the unit's present phase.
     pub command: PhaseCommand,
-    pub worktree: Option<PathBuf>,
     pub service: Option<Service>,
     pub grace: Duration,
 }
@@ -102,12 +99,12 @@ pub fn launch(launcher: &Launcher, job: &Job) -> Result<LiveRun, NotLaunched> {
     let token = uuid::Uuid::new_v4().simple().to_string();
     env.insert(TOKEN_VARIABLE.to_owned(), token.clone());
     env.insert(RUN_VARIABLE.to_owned(), job.run.to_string());
-    let logs = log_files::of_unit(home, &job.chunk);
+    let logs = log_files::of_unit(home, &job.unit.chunk);
     let spec = SpecFile {
         version: PROTOCOL,
         run_id: job.run.to_string(),
         token,
-        instance: format!("work/{}", job.chunk),
+        instance: format!("work/{}", job.unit.chunk),
         program,
         args: job.command.argv()[1..].to_vec(),
         env,
@@ -122,13 +119,11 @@ pub fn launch(launcher: &Launcher, job: &Job) -> Result<LiveRun, NotLaunched> {
         open_files: launcher.open_files,
         oom: oom::counter(),
         build: None,
-        config: BTreeMap::from([
-            (CHUNK_KEY.to_owned(), job.chunk.to_string()),
-            (PHASE_KEY.to_owned(), job.phase.to_string()),
-        ]),
+        config: BTreeMap::new(),
         ask: AskFile::Tree,
+        unit: Some(lost::written(&job.unit)),
     };
-    let paths = RunPaths::new(home.work_run_dir(&job.chunk));
+    let paths = RunPaths::new(home.work_run_dir(&job.unit.chunk));
     match start(&paths, &spec, &launcher.shim) {
         Ok(live) => Ok(live),
         Err(LaunchError::Busy) => busy(&paths, job),
@@ -138,7 +133,7 @@ pub fn launch(launcher: &Launcher, job: &Job) -> Result<LiveRun, NotLaunched> {
 
 /// Returns the folder the command runs in: the worktree, or the home.
 fn folder(home: &Home, job: &Job) -> Result<PathBuf, NotLaunched> {
-    let Some(worktree) = &job.worktree else {
+    let Some(worktree) = &job.unit.worktree else {
         return Ok(home.root().to_owned());
     };
     let why = match std::fs::metadata(worktree) {
@@ -153,7 +148,7 @@ fn folder(home: &Home, job: &Job) -> Result<PathBuf, NotLaunched> {
     let summary = format!("its worktree {} {why}", worktree.display());
     let remedy = format!(
         "make it, or name another; then llama-orch work-unit status {} READY",
-        job.chunk
+        job.unit.chunk
     );
     let why = Attention::explained(&summary, None, Some(&remedy));
     Err(NotLaunched::Failed(why))
@@ -180,7 +175,7 @@ fn program(
             ),
             ProgramError::Own(_) => (chain(&error), None, "reinstall llama-orch"),
         };
-        let summary = format!("the command of {} cannot be run: {why}", job.phase);
+        let summary = format!("the command of {} cannot be run: {why}", job.unit.phase);
         let why = Attention::explained(&summary, evidence.as_deref(), Some(remedy));
         NotLaunched::Failed(why)
     })
@@ -206,8 +201,8 @@ fn environment(
     set("PWD", text(folder));
     set(HOME_VARIABLE, text(home.root()));
     set("LLAMA_ORCH_SOCKET", text(&home.socket()));
-    set("LLAMA_ORCH_CHUNK", job.chunk.to_string());
-    set("LLAMA_ORCH_PHASE", job.phase.to_string());
+    set("LLAMA_ORCH_CHUNK", job.unit.chunk.to_string());
+    set("LLAMA_ORCH_PHASE", job.unit.phase.to_string());
     set("LLAMA_ORCH_WORKTREE", text(folder));
     if let Some(service) = &job.service {
         set("LLAMA_ORCH_INSTANCE", service.spec.name.to_string());
@@ -256,14 +251,15 @@ fn busy(paths: &RunPaths, job: &Job) -> Result<LiveRun, NotLaunched> {
 /// Returns whether the run on record is of the same phase.
 fn is_of(paths: &RunPaths, job: &Job) -> bool {
     let spec: Option<SpecFile> = crate::process::runfiles::read(&paths.spec()).ok().flatten();
-    spec.is_some_and(|spec| spec.config.get(PHASE_KEY) == Some(&job.phase.to_string()))
+    let unit = spec.and_then(|spec| spec.unit);
+    unit.is_some_and(|unit| unit.phase == job.unit.phase.as_str())
 }
 
 fn refused(error: &LaunchError, job: &Job) -> NotLaunched {
     match error {
         LaunchError::Busy | LaunchError::Resources { .. } => NotLaunched::Later(chain(error)),
         LaunchError::Exec { message } => {
-            let summary = format!("the command of {} cannot be run: {message}", job.phase);
+            let summary = format!("the command of {} cannot be run: {message}", job.unit.phase);
             let remedy = "a script begins with #! and an interpreter that exists";
             NotLaunched::Failed(Attention::explained(&summary, None, Some(remedy)))
         }
@@ -273,7 +269,7 @@ fn refused(error: &LaunchError, job: &Job) -> NotLaunched {
         | LaunchError::Io { .. } => {
             let summary = format!(
                 "the command of {} was not started: {}",
-                job.phase,
+                job.unit.phase,
                 chain(error)
             );
             let remedy = "llama-orch doctor looks at the installation";
@@ -284,18 +280,31 @@ fn refused(error: &LaunchError, job: &Job) -> NotLaunched {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
     use crate::config::home::HomeOrigin;
+    use crate::domain::work::{Chunk, Phase, State};
     use crate::supervisor::policy_tests::spec;
 
     fn job(worktree: Option<PathBuf>, words: &[&str]) -> Job {
         let words = words.iter().map(ToString::to_string).collect();
-        Job {
+        let unit = WorkUnit {
             chunk: Chunk::parse("parser").expect("a name"),
             phase: Phase::Plan,
+            state: State::Ready,
+            blocked_by: BTreeSet::new(),
+            worktree,
+            instance: None,
+            commands: BTreeMap::new(),
+            created_at: 1.0,
+            updated_at: 1.0,
+            since: 1.0,
+        };
+        Job {
+            unit,
             run: RunId::new("1".to_owned()),
             command: PhaseCommand::parse(words).expect("a command"),
-            worktree,
             service: None,
             grace: GRACE,
         }

@@ -11,6 +11,7 @@
 //! command to another worktree.
 
 pub mod launch;
+pub mod lost;
 pub mod need;
 mod told;
 pub mod turns;
