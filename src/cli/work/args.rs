@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
+use crate::cli::args::LogOptions;
 use crate::domain::instance::InstanceName;
 use crate::domain::work::{Chunk, Phase, WorkStatus};
 
@@ -45,6 +46,13 @@ pub(in crate::cli) enum WorkCommand {
             llama-orch work-unit status login DONE"
     )]
     Status(StatusArgs),
+    /// Print what a work unit's commands wrote
+    #[command(
+        after_help = "All phases write to the same two logs, one after the other.\n\n\
+            Examples:\n  llama-orch work-unit logs login\n  llama-orch work-unit logs login -f\n  \
+            llama-orch work-unit logs login --stderr --since 10m"
+    )]
+    Logs(LogsArgs),
     /// Change what a work unit waits for, where it works and what is run for it
     #[command(
         after_help = "Examples:\n  llama-orch work-unit edit tests --blocked-by login\n  \
@@ -133,6 +141,15 @@ pub(in crate::cli) struct StatusArgs {
     /// Print JSON
     #[arg(long)]
     pub(super) json: bool,
+}
+
+#[derive(Clone, Debug, Args)]
+pub(in crate::cli) struct LogsArgs {
+    /// The unit
+    #[arg(value_parser = Chunk::parse)]
+    pub(super) chunk: Chunk,
+    #[command(flatten)]
+    pub(super) how: LogOptions,
 }
 
 #[derive(Clone, Debug, Args)]

@@ -1,4 +1,4 @@
-//! `work-unit create|list|show|status|edit|rm`: tracked pieces of agent work.
+//! `work-unit create|list|show|status|logs|edit|rm`: tracked pieces of agent work.
 //!
 //! With an owner everything goes through it. Without one, reading reads the database, and a change
 //! owns the home for as long as it takes.
@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use self::args::{
-    CreateArgs, EditArgs, Fields, ListArgs, RmArgs, ShowArgs, StatusArgs, WorkCommand,
+    CreateArgs, EditArgs, Fields, ListArgs, LogsArgs, RmArgs, ShowArgs, StatusArgs, WorkCommand,
 };
 use super::exit::{CliError, Exit};
 use super::output::Output;
@@ -25,6 +25,7 @@ use crate::api::wire::{
 use crate::config::home::Home;
 use crate::config::settings::Settings;
 use crate::domain::instance::InstanceName;
+use crate::domain::log::Whose;
 use crate::domain::work::{Chunk, Phase, Refused, Waiters, WorkSet, WorkSnapshot, WorkStatus};
 use crate::store::Reader;
 
@@ -52,6 +53,7 @@ pub(super) async fn run(
         WorkCommand::List(args) => list(home, args, output).await,
         WorkCommand::Show(args) => show(home, args, output).await,
         WorkCommand::Status(args) => status(home, args, output).await,
+        WorkCommand::Logs(args) => logs(home, args, output).await,
         WorkCommand::Edit(args) => edit(home, args, output).await,
         WorkCommand::Rm(args) => rm(home, args, output).await,
     }
@@ -133,6 +135,18 @@ async fn show(home: &Home, args: &ShowArgs, output: &Output) -> Result<Exit, Cli
         print::whole(&shown.unit, &shown.history, output)?;
     }
     Ok(Exit::Success)
+}
+
+async fn logs(home: &Home, args: &LogsArgs, output: &Output) -> Result<Exit, CliError> {
+    let unit = one(home, &args.chunk).await?;
+    if unit.commands.is_empty() {
+        output.hint(&format!(
+            "{} has no commands; what others write is elsewhere",
+            unit.chunk
+        ));
+    }
+    let whose = Whose::Unit(args.chunk.clone());
+    super::logs::print(home, whose, &args.how, output).await
 }
 
 async fn status(home: &Home, args: &StatusArgs, output: &Output) -> Result<Exit, CliError> {

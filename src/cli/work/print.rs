@@ -72,6 +72,9 @@ fn note(unit: &WorkUnitBody) -> Option<String> {
                 |waits| format!("its command waits for {waits}"),
             ))
         }
+        WorkStatus::Ready if !unit.commands.is_empty() => {
+            Some("no command for this phase: it is for whoever takes it up".to_owned())
+        }
         WorkStatus::Ready | WorkStatus::Done => None,
     }
 }
