@@ -29,3 +29,4 @@ mod shim;
 mod store;
 mod support;
 mod work;
+mod work_runs;

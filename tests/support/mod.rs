@@ -11,8 +11,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use llama_orch::process::os;
 use llama_orch::process::runfiles::{self, RunFile, RunPaths};
+use llama_orch::process::{orphans, os};
 use serde_json::Value;
 
 /// Nothing here takes this long; a machine under load may need much of it.
@@ -187,9 +187,8 @@ impl Drop for TestHome {
 
 /// Ends every process of a home's runs.
 pub(crate) fn end_runs_of(home: &Path) {
-    let entries = fs::read_dir(home.join("state/runs")).into_iter().flatten();
-    for entry in entries.filter_map(Result::ok) {
-        let paths = RunPaths::new(entry.path());
+    let runs = home.join("state/runs");
+    for paths in orphans::folders(&[runs.clone(), runs.join("work")]) {
         if let Ok(Some(run)) = runfiles::read::<RunFile>(&paths.run()) {
             kill_token(&run.token);
             for pid in [run.shim.pid, run.child.pid] {

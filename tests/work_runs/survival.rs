@@ -1,0 +1,208 @@
+//! Kill -9 of owners and shims while commands run: each phase runs once, and no exit code is lost.
+
+use std::collections::BTreeMap;
+
+use super::Rig;
+use crate::support::{is_gone, kill_hard, trials, wait_until};
+
+/// Says that a phase began, and ends it when it is told.
+const STEP: &str = "echo $LLAMA_ORCH_PHASE >> trace; while [ ! -e go-$LLAMA_ORCH_PHASE ]; do \
+                    sleep 0.01; done; exit $(cat go-$LLAMA_ORCH_PHASE)";
+
+fn stepwise(rig: &Rig, chunk: &str) {
+    let commands = ["GOAL", "PLAN", "IMPLEMENT", "COMPLETE"].map(|phase| format!("{phase}={STEP}"));
+    let mut options = Vec::new();
+    for command in &commands {
+        options.extend(["--command", command]);
+    }
+    rig.create(chunk, &options);
+}
+
+fn wait_trace(rig: &Rig, expected: &str) {
+    wait_until(expected, || rig.written("trace") == expected);
+}
+
+#[test]
+fn a_killed_owner_loses_no_exit_code_and_the_next_one_moves_on_once() {
+    let rig = Rig::new(1);
+    rig.home.ok(&["daemon", "start"]);
+    stepwise(&rig, "a");
+    wait_trace(&rig, "GOAL\n");
+    kill_hard(rig.home.owner().unwrap());
+    let command = rig.run_file("a").child.pid;
+    assert!(!is_gone(command));
+    // It ends while nobody owns the home; the shim records how.
+    rig.write("go-GOAL", "0");
+    let exit = rig.run_paths("a").exit();
+    wait_until("the shim recorded the end", || exit.exists());
+    rig.home.ok(&["daemon", "start"]);
+    wait_trace(&rig, "GOAL\nPLAN\n");
+    // One that still runs is adopted, by any number of owners.
+    let running = rig.run_file("a");
+    rig.home.ok(&["daemon", "restart"]);
+    kill_hard(rig.home.owner().unwrap());
+    rig.home.ok(&["daemon", "start"]);
+    assert_eq!(rig.run_file("a"), running);
+    assert_eq!(rig.show("a")["status"], "RUNNING");
+    rig.write("go-PLAN", "7");
+    let unit = rig.wait_status("a", "NEEDS_ATTENTION");
+    assert_eq!(unit["reason"], "exited with code 7");
+    assert_eq!(rig.written("trace"), "GOAL\nPLAN\n");
+    rig.home.ok(&["daemon", "stop"]);
+}
+
+#[test]
+fn a_killed_shim_is_replaced_and_the_command_goes_on() {
+    for owner_too in [false, true] {
+        let rig = Rig::new(1);
+        rig.home.ok(&["daemon", "start"]);
+        stepwise(&rig, "a");
+        wait_trace(&rig, "GOAL\n");
+        let before = rig.run_file("a");
+        if owner_too {
+            kill_hard(rig.home.owner().unwrap());
+        }
+        kill_hard(before.shim.pid);
+        if owner_too {
+            rig.home.ok(&["daemon", "start"]);
+        }
+        wait_until("a new shim attached", || {
+            let run = rig.run_file("a");
+            run.attached && run.shim.pid != before.shim.pid
+        });
+        assert_eq!(rig.run_file("a").child, before.child);
+        rig.write("go-GOAL", "7");
+        let unit = rig.wait_status("a", "NEEDS_ATTENTION");
+        // Kernels before 6.15 do not tell a stranger how a process ended.
+        let reason = unit["reason"].as_str().unwrap();
+        let unknown = "its command ended while nobody watched, and nobody knows how";
+        assert!(
+            ["exited with code 7", unknown].contains(&reason),
+            "{reason}"
+        );
+        rig.home.ok(&["daemon", "stop"]);
+    }
+}
+
+#[test]
+fn a_cancelled_command_ends_although_its_owner_was_killed() {
+    let rig = Rig::new(1);
+    rig.home.ok(&["daemon", "start"]);
+    let deaf = "GOAL=trap '' TERM; echo GOAL >> trace; while :; do sleep 0.01; done";
+    rig.places(1, 2);
+    rig.home.ok(&["daemon", "restart"]);
+    rig.create("a", &["--command", deaf]);
+    wait_trace(&rig, "GOAL\n");
+    let command = rig.run_file("a").child.pid;
+    rig.home.ok(&[
+        "work-unit",
+        "status",
+        "a",
+        "NEEDS_ATTENTION",
+        "--reason",
+        "enough",
+    ]);
+    kill_hard(rig.home.owner().unwrap());
+    // The shim sees the stop through, and whoever comes next learns of the end.
+    wait_until("the command is killed", || is_gone(command));
+    let unit = rig.wait_for("a", "over", |unit| {
+        // Without an owner nobody has noted the end yet.
+        unit["status"] == "NEEDS_ATTENTION"
+    });
+    assert_eq!(unit["reason"], "enough");
+    rig.home.ok(&["work-unit", "status", "a", "DONE"]);
+    assert_eq!(rig.show("a")["status"], "DONE");
+}
+
+#[test]
+fn without_an_owner_a_command_can_be_cancelled_too() {
+    let rig = Rig::new(1);
+    rig.home.ok(&["daemon", "start"]);
+    stepwise(&rig, "a");
+    wait_trace(&rig, "GOAL\n");
+    rig.home.ok(&["daemon", "stop"]);
+    let command = rig.run_file("a").child.pid;
+    assert!(!is_gone(command));
+    rig.home.ok(&[
+        "work-unit",
+        "status",
+        "a",
+        "NEEDS_ATTENTION",
+        "--reason",
+        "enough",
+    ]);
+    wait_until("the command ends", || is_gone(command));
+    let exit = rig.run_paths("a").exit();
+    wait_until("its end is recorded", || exit.exists());
+    rig.home.ok(&["work-unit", "status", "a", "READY"]);
+    let unit = rig.show("a");
+    assert_eq!(
+        (&unit["status"], &unit["phase"]),
+        (&"READY".into(), &"GOAL".into())
+    );
+}
+
+#[test]
+fn owners_killed_at_random_moments_run_every_phase_exactly_once() {
+    let units = 6;
+    let kills = trials(6);
+    let rig = Rig::new(3);
+    rig.home.ok(&["daemon", "start"]);
+    let step = "echo $LLAMA_ORCH_CHUNK $LLAMA_ORCH_PHASE >> trace; sleep 0.0$LLAMA_ORCH_STEP";
+    for number in 0..units {
+        let line = step.replace("$LLAMA_ORCH_STEP", &(number % 10).to_string());
+        let commands =
+            ["GOAL", "PLAN", "IMPLEMENT", "COMPLETE"].map(|phase| format!("{phase}={line}"));
+        let mut options = Vec::new();
+        for command in &commands {
+            options.extend(["--command", command]);
+        }
+        rig.create(&format!("u{number}"), &options);
+    }
+    let all = 4 * units as usize;
+    let lines = || rig.written("trace").lines().count();
+    for kill in 0..kills {
+        let some = all * usize::try_from(kill).unwrap() / usize::try_from(kills).unwrap();
+        wait_until("some phases ran", || lines() >= some);
+        if let Some(owner) = rig.home.owner() {
+            kill_hard(owner);
+        }
+        rig.home.ok(&["daemon", "start"]);
+    }
+    for number in 0..units {
+        rig.wait_status(&format!("u{number}"), "DONE");
+    }
+    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+    for line in rig.written("trace").lines() {
+        *counts.entry(line.to_owned()).or_default() += 1;
+    }
+    assert_eq!(counts.len(), all, "{counts:?}");
+    assert!(counts.values().all(|count| *count == 1), "{counts:?}");
+    rig.home.ok(&["daemon", "stop"]);
+}
+
+#[test]
+fn the_database_may_vanish_and_no_command_does() {
+    let rig = Rig::new(1);
+    rig.home.ok(&["daemon", "start"]);
+    stepwise(&rig, "a");
+    wait_trace(&rig, "GOAL\n");
+    let running = rig.run_file("a");
+    rig.home.ok(&["daemon", "stop"]);
+    for file in std::fs::read_dir(rig.home.path().join("state")).unwrap() {
+        let path = file.unwrap().path();
+        if path.display().to_string().contains(".sqlite") {
+            std::fs::remove_file(path).unwrap();
+        }
+    }
+    rig.home.ok(&["daemon", "start"]);
+    let unit = rig.show("a");
+    assert_eq!(unit["status"], "RUNNING");
+    assert_eq!(unit["run_id"], running.run_id.as_str());
+    for phase in ["GOAL", "PLAN", "IMPLEMENT", "COMPLETE"] {
+        rig.write(&format!("go-{phase}"), "0");
+    }
+    rig.wait_status("a", "DONE");
+    assert_eq!(rig.written("trace"), "GOAL\nPLAN\nIMPLEMENT\nCOMPLETE\n");
+    rig.home.ok(&["daemon", "stop"]);
+}
