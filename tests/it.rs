@@ -24,6 +24,7 @@ mod readme;
 mod real;
 mod reconcile;
 mod recovery;
+mod secrets;
 mod sheets;
 mod shim;
 mod store;

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use super::secrets::{MASK, is_secret_variable, replace_secrets, stand_in};
 use crate::domain::instance::{Binary, InstanceSpec, Layers, Port};
+use crate::domain::secrets::{MASK, is_secret_variable, replace_secrets, stand_in};
 
 /// Hexadecimal digits behind the mask of a stand-in.
 const STAND_IN_DIGITS: usize = 8;

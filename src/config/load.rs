@@ -11,13 +11,13 @@ use super::fields::INSTANCE;
 use super::finding::{Finding, Severity};
 use super::home::Home;
 use super::registry::Registry;
-use super::secrets::fingerprint;
 use super::set;
 use super::settings::Settings;
 use super::spec::{Context, spec};
 use super::tree::{Format, Source};
 use super::values::{self, Origin};
 use crate::domain::instance::{InstanceName, InstanceSpec};
+use crate::domain::secrets::fingerprint;
 
 /// Fields that the rules between instances and the lints point at.
 const ANCHORS: [&str; 15] = [

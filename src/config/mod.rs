@@ -22,7 +22,6 @@ mod registry;
 pub mod render;
 pub mod save;
 pub mod schema;
-pub mod secrets;
 mod set;
 pub mod settings;
 mod spec;

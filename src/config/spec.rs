@@ -7,13 +7,13 @@ use super::check::Checked;
 use super::finding::Severity;
 use super::home::Home;
 use super::registry::Registry;
-use super::secrets;
 use super::tree::Format;
 use crate::domain::instance::{
     Backend, Binary, Gpu, Healthcheck, InstanceName, InstanceSpec, Layers, Logs, Model, Port,
     ProbeBackoff, ProbeKind, Server, Shell,
 };
 use crate::domain::restart::RestartPolicy;
+use crate::domain::secrets;
 
 /// What stands in `binary.path` for the simulated server.
 pub const SIMULATED: &str = "builtin:sim";

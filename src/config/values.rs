@@ -9,10 +9,10 @@ use toml::{Table, Value};
 
 use super::fields::INSTANCE;
 use super::load::Loaded;
-use super::secrets;
 use super::settings::Settings;
 use super::tree::{Node, Source};
 use crate::domain::instance::{Binary, InstanceSpec, Layers, Port, ProbeKind, Shell};
+use crate::domain::secrets;
 
 /// One value that an instance runs with; secrets are masked.
 #[derive(Clone, Debug, PartialEq)]

@@ -15,5 +15,6 @@ pub mod memory;
 pub mod readings;
 pub mod restart;
 pub mod run;
+pub mod secrets;
 mod words;
 pub mod work;

@@ -10,9 +10,6 @@ use crate::domain::instance::{Backend, InstanceSpec, Layers};
 const SCRUBBED_PREFIXES: [&str; 4] = ["LLAMA_ARG_", "WATCHDOG_", "LISTEN_", "LLAMA_ORCH_"];
 const SCRUBBED: [&str; 3] = ["LLAMA_API_KEY", "LLAMA_SERVER_ROUTER_PORT", "NOTIFY_SOCKET"];
 
-/// Shown instead of a secret.
-const MASK: &str = "********";
-
 /// What a binary was found to understand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FitFlag {
@@ -95,39 +92,6 @@ fn picks_device(args: &[String]) -> bool {
         let flag = arg.split('=').next().unwrap_or_default();
         DEVICE_FLAGS.contains(&flag)
     })
-}
-
-/// Returns the arguments as they may be shown: secrets masked.
-#[must_use]
-pub fn masked(args: &[String]) -> Vec<String> {
-    let mut secret_next = false;
-    args.iter()
-        .map(|arg| {
-            if std::mem::take(&mut secret_next) {
-                return MASK.to_owned();
-            }
-            match arg.split_once('=') {
-                Some((flag, _)) if is_secret(flag) => format!("{flag}={MASK}"),
-                _ => {
-                    secret_next = is_secret(arg);
-                    arg.clone()
-                }
-            }
-        })
-        .collect()
-}
-
-fn is_secret(flag: &str) -> bool {
-    matches!(flag, "--api-key" | "--hf-token" | "-hft")
-}
-
-/// Returns whether the value of a variable of this name must not be shown.
-#[must_use]
-pub fn is_secret_variable(name: &str) -> bool {
-    let name = name.to_ascii_uppercase();
-    ["KEY", "TOKEN", "SECRET", "PASSWORD"]
-        .iter()
-        .any(|word| name.contains(word))
 }
 
 #[cfg(test)]
@@ -355,19 +319,6 @@ mod tests {
 
     fn words(text: &str) -> Vec<String> {
         text.split_whitespace().map(str::to_owned).collect()
-    }
-
-    #[test]
-    fn secrets_are_masked_in_both_spellings() {
-        let rows = [
-            ("--api-key s3cret -c 5", "--api-key ******** -c 5"),
-            ("--api-key=s3cret", "--api-key=********"),
-            ("--api-key-file f", "--api-key-file f"),
-            ("--api-key", "--api-key"),
-        ];
-        for (args, shown) in rows {
-            assert_eq!(masked(&words(args)), words(shown));
-        }
     }
 
     #[test]

@@ -9,12 +9,12 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Signal, WaitId, WaitIdOptions, waitid};
 
-use super::argv;
 use super::os;
 use super::runfiles::{
     self, HOME_VARIABLE, RUN_VARIABLE, RunFile, RunPaths, SpecFile, TOKEN_VARIABLE,
 };
 use crate::domain::run::{ProcessId, StopMode};
+use crate::domain::secrets;
 
 /// A shim that has not reported within this is given up by its owner.
 const START_TIME: Duration = Duration::from_secs(10);
@@ -202,7 +202,7 @@ fn describe(pid: i32, token: String) -> io::Result<Orphan> {
         token,
         run_id: os::environment_variable(pid, RUN_VARIABLE)?,
         executable: link("exe")?,
-        command: argv::masked(&words),
+        command: secrets::mask_args(&words),
         home: match os::environment_variable(pid, HOME_VARIABLE)? {
             Some(home) => Some(home),
             None => link("cwd").ok(),

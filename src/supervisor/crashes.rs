@@ -17,13 +17,13 @@ use serde_json::{Value, json};
 
 use super::ends;
 use crate::config::home::Home;
-use crate::config::secrets;
 use crate::domain::autopsy::Autopsy;
 use crate::domain::event::EventFilter;
 use crate::domain::exit::{ExitStatus, RunExit};
 use crate::domain::instance::InstanceName;
 use crate::domain::readings::HostReadings;
 use crate::domain::run::RunId;
+use crate::domain::secrets;
 use crate::process::runfiles::{RunFile, RunPaths, SpecFile, read};
 use crate::store::{HealthSample, Reader, StoredEvent};
 

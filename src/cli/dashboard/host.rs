@@ -10,8 +10,9 @@ use crate::api::client::Client;
 use crate::config::home::Home;
 use crate::config::load::{self, ConfigSet, Loaded};
 use crate::config::save::{self, Existing};
-use crate::config::{drift, render, secrets};
+use crate::config::{drift, render};
 use crate::domain::instance::InstanceName;
+use crate::domain::secrets;
 use crate::process::runfiles::{self, RunPaths, SpecFile};
 use crate::tui::host::{
     Change, ConfigReport, CrashBundle, Details, Host, HostError, ImportReport, ImportRequest,

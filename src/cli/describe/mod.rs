@@ -14,12 +14,13 @@ use crate::api::wire::{
 };
 use crate::config::home::Home;
 use crate::config::load::{self, ConfigSet};
-use crate::config::{drift, render, secrets};
+use crate::config::{drift, render};
 use crate::daemon::http::event_body;
 use crate::domain::event::EventFilter;
 use crate::domain::fleet::FleetSnapshot;
 use crate::domain::instance::{InstanceName, InstanceSpec, Port};
 use crate::domain::readings::HostReadings;
+use crate::domain::secrets;
 use crate::probes::binary;
 use crate::probes::devices::Asking;
 use crate::probes::host::Host;

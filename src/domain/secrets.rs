@@ -1,7 +1,11 @@
-//! Hides keys where a configuration is shown or compared.
+//! What is a secret, and what stands in its place wherever a command, an environment or a
+//! configuration is shown, stored or compared. There is no other rule and no other mask.
 
-/// Arguments whose value is a secret.
-const SECRET_FLAGS: [&str; 2] = ["--api-key", "--hf-token"];
+/// The argument that hands a key to the server in plain sight.
+const API_KEY: &str = "--api-key";
+
+/// Arguments whose value is a secret, as llama-server's help spells them.
+const SECRET_FLAGS: [&str; 3] = [API_KEY, "--hf-token", "-hft"];
 
 /// Parts of variable names that mark their value as a secret.
 const SECRET_PARTS: [&str; 4] = ["KEY", "TOKEN", "SECRET", "PASSWORD"];
@@ -26,26 +30,43 @@ pub fn mask_variable(name: &str, value: &str) -> String {
 }
 
 /// Returns whether an argument hands a key to the server in plain sight.
-pub(super) fn is_api_key(argument: &str) -> bool {
-    argument == "--api-key" || argument.starts_with("--api-key=")
+#[must_use]
+pub fn is_api_key(argument: &str) -> bool {
+    let flag = argument.split_once('=').map_or(argument, |(flag, _)| flag);
+    spelling(flag) == API_KEY
 }
 
-pub(super) fn is_secret_variable(name: &str) -> bool {
+/// llama-server takes `--api_key` for `--api-key`.
+fn spelling(flag: &str) -> String {
+    match flag.starts_with("--") {
+        true => flag.replace('_', "-"),
+        false => flag.to_owned(),
+    }
+}
+
+fn is_secret_flag(flag: &str) -> bool {
+    SECRET_FLAGS.contains(&spelling(flag).as_str())
+}
+
+/// Returns whether the value of a variable of this name must not be shown.
+#[must_use]
+pub fn is_secret_variable(name: &str) -> bool {
     let name = name.to_ascii_uppercase();
     SECRET_PARTS.iter().any(|part| name.contains(part))
 }
 
 /// Returns the arguments with every secret replaced by what `stand_in` makes of it.
-pub(super) fn replace_secrets(args: &[String], stand_in: impl Fn(&str) -> String) -> Vec<String> {
+#[must_use]
+pub fn replace_secrets(args: &[String], stand_in: impl Fn(&str) -> String) -> Vec<String> {
     let mut secret_follows = false;
     args.iter()
         .map(|argument| {
             if std::mem::take(&mut secret_follows) {
                 return stand_in(argument);
             }
-            secret_follows = SECRET_FLAGS.contains(&argument.as_str());
+            secret_follows = is_secret_flag(argument);
             match argument.split_once('=') {
-                Some((flag, secret)) if SECRET_FLAGS.contains(&flag) => {
+                Some((flag, secret)) if is_secret_flag(flag) => {
                     format!("{flag}={}", stand_in(secret))
                 }
                 Some(_) | None => argument.clone(),
@@ -55,12 +76,14 @@ pub(super) fn replace_secrets(args: &[String], stand_in: impl Fn(&str) -> String
 }
 
 /// Returns what tells two secrets apart without telling either: 32 bits of FNV-1a.
-pub(super) fn stand_in(secret: &str) -> String {
+#[must_use]
+pub fn stand_in(secret: &str) -> String {
     format!("{MASK}{:08x}", fingerprint(secret.as_bytes()) >> 32)
 }
 
 /// FNV-1a, which stays the same from version to version, unlike the standard library's hash.
-pub(super) fn fingerprint(bytes: &[u8]) -> u64 {
+#[must_use]
+pub fn fingerprint(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
         (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
     })
@@ -76,6 +99,11 @@ mod tests {
             ("-c 8 --api-key s3cret -v", "-c 8 --api-key *** -v"),
             ("--api-key=s3cret", "--api-key=***"),
             ("--hf-token s3cret", "--hf-token ***"),
+            ("-hft s3cret --jinja", "-hft *** --jinja"),
+            (
+                "--api_key s3cret --hf_token=s3cret",
+                "--api_key *** --hf_token=***",
+            ),
             ("--api-key-file key.txt", "--api-key-file key.txt"),
             ("--api-key", "--api-key"),
         ];
