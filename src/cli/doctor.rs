@@ -5,7 +5,7 @@ use super::output::{Output, Paint, paint};
 use crate::api::client::{Client, ClientError};
 use crate::api::wire::CheckupBody;
 use crate::config::home::Home;
-use crate::daemon::doctor::{self, OwnerSeen, Patient};
+use crate::daemon::doctor::{self, OwnerSeen, Patient, Sources};
 use crate::domain::checkup::{Found, Grade};
 use crate::probes::host::Host;
 use crate::supervisor::wall_clock;
@@ -35,6 +35,7 @@ pub(super) async fn run(home: &Home, json: bool, output: &Output) -> Result<Exit
         host: &Host::find().look(),
         owner,
         now: wall_clock(),
+        sources: &Sources::here(),
     });
     let worst = found.iter().map(|one| one.grade).max();
     if json {

@@ -43,9 +43,9 @@ pub enum HomeOrigin {
 /// No home could be chosen.
 #[derive(Debug, thiserror::Error)]
 pub enum HomeError {
-    #[error("home {path}, chosen by {origin}, is not a directory")]
+    #[error("home {path} ({origin}) is not a directory")]
     NotADirectory { path: PathBuf, origin: HomeOrigin },
-    #[error("home {path}, chosen by {origin}, cannot be read")]
+    #[error("home {path} ({origin}) cannot be read")]
     Unreadable {
         path: PathBuf,
         origin: HomeOrigin,
@@ -296,12 +296,12 @@ fn without_dots(path: &Path) -> PathBuf {
 
 impl fmt::Display for HomeOrigin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Flag => "--home",
-            Self::Environment => HOME_VARIABLE,
-            Self::Ancestor => "the current directory",
-            Self::DataDirectory => "the data directory",
-        })
+        match self {
+            Self::Flag => f.write_str("chosen by --home"),
+            Self::Environment => write!(f, "chosen by {HOME_VARIABLE}"),
+            Self::Ancestor => f.write_str("found above the current directory"),
+            Self::DataDirectory => f.write_str("the usual place"),
+        }
     }
 }
 

@@ -5,8 +5,8 @@ use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-/// The file for all users.
-const SYSTEM_FILE: &str = "/etc/llama.cpp/config.ini";
+/// The file for all users, below the root of the file system.
+const SYSTEM_FILE: &str = "etc/llama.cpp/config.ini";
 
 /// A configuration is a page of text; more is not read.
 const FILE_LIMIT: u64 = 64 << 10;
@@ -24,13 +24,13 @@ pub struct AmbientFile {
 /// Finds the configuration files that a server started by this process reads. They are the system's
 /// and the user's; `variable` reads the environment.
 #[must_use]
-pub fn files(variable: impl Fn(&str) -> Option<String>) -> Vec<AmbientFile> {
+pub fn files(root: &Path, variable: impl Fn(&str) -> Option<String>) -> Vec<AmbientFile> {
     let user_folder = variable("XDG_CONFIG_HOME")
         .filter(|folder| !folder.is_empty())
         .map(PathBuf::from)
         .or_else(|| Some(PathBuf::from(variable("HOME")?).join(".config")));
     let user_file = user_folder.map(|folder| folder.join("llama.cpp").join("config.ini"));
-    [Some(PathBuf::from(SYSTEM_FILE)), user_file]
+    [Some(root.join(SYSTEM_FILE)), user_file]
         .into_iter()
         .flatten()
         .filter(|path| path.exists())
@@ -82,13 +82,12 @@ mod tests {
         let text = "; a comment\n[*]\nctx-size = 512\napi-key=s3cret\nnonsense\n";
         std::fs::write(llama.join("config.ini"), text).expect("write a file");
         let place = folder.path().display().to_string();
-        let found = files(|name| (name == "XDG_CONFIG_HOME").then(|| place.clone()));
-        let ours: Vec<_> = found
-            .iter()
-            .filter(|file| file.path.starts_with(folder.path()))
-            .collect();
-        assert_eq!(ours.len(), 1);
-        assert_eq!(ours[0].keys, ["ctx-size", "api-key"]);
+        let root = folder.path().join("root");
+        let found = files(&root, |name| {
+            (name == "XDG_CONFIG_HOME").then(|| place.clone())
+        });
+        assert_eq!(found.len(), 1);
+        assert_eq!(found[0].keys, ["ctx-size", "api-key"]);
     }
 
     #[test]

@@ -4,6 +4,7 @@ mod body;
 mod text;
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use super::exit::{CliError, Exit};
 use super::health::history;
@@ -251,7 +252,7 @@ fn environment(
 }
 
 fn ambient_files() -> Vec<AmbientBody> {
-    ambient::files(|name| std::env::var(name).ok())
+    ambient::files(Path::new("/"), |name| std::env::var(name).ok())
         .into_iter()
         .map(|file| AmbientBody {
             path: file.path.display().to_string(),

@@ -46,11 +46,7 @@ fn folders(case: &Case<'_>, found: &mut Vec<Found>) {
         });
     };
     if !root.is_dir() {
-        let text = format!(
-            "{} (chosen by {}) does not exist",
-            root.display(),
-            home.origin()
-        );
+        let text = format!("{} ({}) does not exist", root.display(), home.origin());
         say(
             Grade::Warning,
             text,
@@ -58,7 +54,7 @@ fn folders(case: &Case<'_>, found: &mut Vec<Found>) {
         );
         return;
     }
-    let text = format!("{} (chosen by {})", root.display(), home.origin());
+    let text = format!("{} ({})", root.display(), home.origin());
     say(Grade::Good, text, "");
     if access(root, Access::WRITE_OK).is_err() {
         let text = format!("{} cannot be written by this user", root.display());
@@ -123,7 +119,7 @@ fn configuration(case: &Case<'_>, found: &mut Vec<Found>) {
     let count = case.set.all_findings().count();
     match worst {
         None => {
-            let text = format!("{} instances, nothing to complain of", case.set.rows.len());
+            let text = format!("{}, nothing to complain of", case.instances());
             found.push(Found::new(Area::Config, Grade::Good, text));
         }
         Some(Severity::Error) => {}
@@ -221,18 +217,49 @@ fn disk(case: &Case<'_>, found: &mut Vec<Found>) {
             spec.logs.max_size.saturating_mul(files).saturating_mul(2)
         })
         .fold(0, u64::saturating_add);
+    found.push(room(free, logs));
+}
+
+/// Judges the free bytes of the disk by what the logs may still take.
+fn room(free: u64, logs: u64) -> Found {
     let text = format!("{} free; logs may take {}", human(free), human(logs));
     let remedy = "delete what is not needed, or lower logs.max_size_mb and logs.rotation";
-    found.push(if free < DISK_FULL {
+    if free < DISK_FULL {
         Found::new(Area::Disk, Grade::Error, format!("as good as full: {text}")).remedy(remedy)
     } else if free < DISK_LOW || free < logs {
         Found::new(Area::Disk, Grade::Warning, format!("full soon: {text}")).remedy(remedy)
     } else {
         Found::new(Area::Disk, Grade::Good, text)
-    });
+    }
 }
 
 fn free_on(path: &Path) -> Option<u64> {
     let stat = path.ancestors().find_map(|place| statvfs(place).ok())?;
     Some(stat.f_bavail.saturating_mul(stat.f_frsize))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_disk_is_judged_by_what_the_logs_may_still_take() {
+        let rows = [
+            (50 << 20, 0, Grade::Error, "as good as full: 50 MiB free"),
+            (1 << 30, 0, Grade::Warning, "full soon: 1.0 GiB free"),
+            (5 << 30, 9 << 30, Grade::Warning, "logs may take 9.0 GiB"),
+            (
+                9 << 30,
+                5 << 30,
+                Grade::Good,
+                "9.0 GiB free; logs may take 5.0 GiB",
+            ),
+        ];
+        for (free, logs, grade, text) in rows {
+            let found = room(free, logs);
+            assert_eq!(found.grade, grade, "{free} {logs}");
+            assert!(found.text.contains(text), "{}", found.text);
+            assert_eq!(found.remedy.is_some(), grade > Grade::Good);
+        }
+    }
 }

@@ -1,10 +1,6 @@
 //! What the kernel allows this user: open files, pipes, processes.
 
-use std::fs;
-
-use rustix::process::{Resource, getrlimit};
-
-use super::Case;
+use super::{Case, Sources, User};
 use crate::domain::checkup::{Area, Found, Grade};
 
 /// What a supervisor holds of one run: pidfds, spare pipe ends, sockets of probes, log files.
@@ -26,19 +22,21 @@ const TASKS_PER_INSTANCE: u64 = 64;
 const TELLS_EXITS: (u32, u32) = (6, 15);
 
 pub(super) fn look(case: &Case<'_>, found: &mut Vec<Found>) {
-    let instances = case.set.rows.len() as u64;
-    open_files(instances, found);
-    pipes(instances, found);
-    tasks(instances, found);
-    kernel(found);
+    open_files(case, found);
+    pipes(case, found);
+    tasks(case, found);
+    kernel(case.sources(), found);
 }
 
-fn open_files(instances: u64, found: &mut Vec<Found>) {
-    let limit = getrlimit(Resource::Nofile).maximum;
-    let needed = instances * FILES_PER_INSTANCE + FILES;
+fn open_files(case: &Case<'_>, found: &mut Vec<Found>) {
+    let limit = case.sources().open_files;
+    let needed = case.set.rows.len() as u64 * FILES_PER_INSTANCE + FILES;
     let text = match limit {
         None => "any number of open files".to_owned(),
-        Some(limit) => format!("{limit} open files; {instances} instances need about {needed}"),
+        Some(limit) => {
+            let instances = case.instances();
+            format!("{limit} open files; about {needed} are needed for {instances}")
+        }
     };
     found.push(if limit.is_some_and(|limit| limit < needed) {
         Found::new(Area::Limits, Grade::Error, text)
@@ -48,21 +46,23 @@ fn open_files(instances: u64, found: &mut Vec<Found>) {
     });
 }
 
-fn pipes(instances: u64, found: &mut Vec<Found>) {
-    // The administrator is not limited.
-    if rustix::process::geteuid().is_root() {
+fn pipes(case: &Case<'_>, found: &mut Vec<Found>) {
+    let sources = case.sources();
+    let instances = case.set.rows.len() as u64;
+    if sources.user == User::Administrator {
         return;
     }
-    let Some(pages) = number_in("/proc/sys/fs/pipe-user-pages-soft").filter(|pages| *pages > 0)
-    else {
+    let pages = sources.number("/proc/sys/fs/pipe-user-pages-soft");
+    let Some(pages) = pages.filter(|pages| *pages > 0) else {
         return;
     };
     let (large, usual) = (instances * 2 * LARGE_PIPE, instances * 2 * USUAL_PIPE);
     let remedy = format!("sysctl fs.pipe-user-pages-soft={}", large.max(pages) * 2);
     if pages < usual {
         let text = format!(
-            "{pages} pages of pipes are not enough for {instances} instances: later ones get 8 KiB, \
-             which slows a server that logs much"
+            "{pages} pages of pipes are not enough for {}: later ones get 8 KiB, which slows a server \
+             that logs much",
+            case.instances()
         );
         found.push(Found::new(Area::Limits, Grade::Warning, text).remedy(remedy));
     } else if pages < large {
@@ -74,21 +74,26 @@ fn pipes(instances: u64, found: &mut Vec<Found>) {
     }
 }
 
-fn tasks(instances: u64, found: &mut Vec<Found>) {
-    let needed = instances * TASKS_PER_INSTANCE;
-    let user = getrlimit(Resource::Nproc).current;
-    if user.is_some_and(|limit| limit < needed) && !rustix::process::geteuid().is_root() {
+fn tasks(case: &Case<'_>, found: &mut Vec<Found>) {
+    let sources = case.sources();
+    let needed = case.set.rows.len() as u64 * TASKS_PER_INSTANCE;
+    let user = sources.tasks;
+    if user.is_some_and(|limit| limit < needed) && sources.user == User::Other {
         let text = format!(
-            "{} processes and threads are allowed; {instances} busy instances may need {needed}",
-            user.unwrap_or_default()
+            "{} processes and threads are allowed; {} may need {needed} when busy",
+            user.unwrap_or_default(),
+            case.instances()
         );
         let remedy = "raise the limit: ulimit -u, or LimitNPROC in the unit";
         found.push(Found::new(Area::Limits, Grade::Warning, text).remedy(remedy));
     }
-    let group = own_group().and_then(|path| number_in(&format!("/sys/fs/cgroup{path}/pids.max")));
+    let group = sources
+        .own_group()
+        .and_then(|path| sources.number(&format!("/sys/fs/cgroup{path}/pids.max")));
     if let Some(limit) = group.filter(|limit| *limit < needed) {
         let text = format!(
-            "this control group allows {limit} tasks; {instances} busy instances may need {needed}"
+            "this control group allows {limit} tasks; {} may need {needed} when busy",
+            case.instances()
         );
         found.push(
             Found::new(Area::Limits, Grade::Warning, text).remedy("TasksMax=infinity in the unit"),
@@ -96,8 +101,8 @@ fn tasks(instances: u64, found: &mut Vec<Found>) {
     }
 }
 
-fn kernel(found: &mut Vec<Found>) {
-    let Ok(release) = fs::read_to_string("/proc/sys/kernel/osrelease") else {
+fn kernel(sources: &Sources, found: &mut Vec<Found>) {
+    let Some(release) = sources.text("/proc/sys/kernel/osrelease") else {
         return;
     };
     let release = release.trim();
@@ -113,15 +118,4 @@ fn kernel(found: &mut Vec<Found>) {
         );
         found.push(Found::new(Area::Limits, Grade::Note, text));
     }
-}
-
-/// Returns the control group of this process, in the unified hierarchy.
-pub(super) fn own_group() -> Option<String> {
-    let text = fs::read_to_string("/proc/self/cgroup").ok()?;
-    let line = text.lines().find_map(|line| line.strip_prefix("0::"))?;
-    Some(line.to_owned())
-}
-
-fn number_in(path: &str) -> Option<u64> {
-    fs::read_to_string(path).ok()?.trim().parse().ok()
 }

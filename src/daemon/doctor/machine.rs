@@ -1,12 +1,12 @@
 //! The environment of servers, the clock and the GPUs.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
 use rustix::fs::{Access, access};
 
-use super::Case;
+use super::{Case, Sources};
 use crate::domain::checkup::{Area, Found, Grade};
 use crate::domain::instance::Backend;
 use crate::process::ambient;
@@ -18,15 +18,16 @@ const EARLIEST: f64 = 1_767_225_600.0;
 const CLOCK_SLACK: f64 = 120.0;
 
 pub(super) fn look(case: &Case<'_>, found: &mut Vec<Found>) {
-    environment(found);
-    clock(case, found);
+    environment(case.sources(), found);
+    let newest = newest_change(&case.state_dir);
+    found.push(clock(case.patient.now, newest, &case.state_dir));
     devices(case, found);
 }
 
-fn environment(found: &mut Vec<Found>) {
-    let files = ambient::files(|name| std::env::var(name).ok());
-    let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
-    let variables = ambient::flag_variables(names);
+fn environment(sources: &Sources, found: &mut Vec<Found>) {
+    let variable = |name: &str| sources.variable(name).map(str::to_owned);
+    let files = ambient::files(&sources.root, variable);
+    let variables = ambient::flag_variables(sources.variables.keys().cloned());
     if files.is_empty() && variables.is_empty() {
         let text = "nothing but the command line reaches a server";
         found.push(Found::new(Area::Environment, Grade::Good, text));
@@ -67,28 +68,25 @@ fn environment(found: &mut Vec<Found>) {
     }
 }
 
-fn clock(case: &Case<'_>, found: &mut Vec<Found>) {
-    let now = case.patient.now;
+/// Judges the clock by the newest change in a folder that only this program writes.
+fn clock(now: f64, newest: Option<f64>, folder: &Path) -> Found {
     if now < EARLIEST {
         let text = "the clock shows a time before this program was written";
-        found.push(
-            Found::new(Area::Clock, Grade::Error, text).remedy("set it: timedatectl set-ntp true"),
-        );
-        return;
+        return Found::new(Area::Clock, Grade::Error, text)
+            .remedy("set it: timedatectl set-ntp true");
     }
-    let newest = newest_change(&case.state_dir);
-    found.push(match newest {
+    match newest {
         Some(newest) if newest > now + CLOCK_SLACK => {
             let text = format!(
                 "the clock was {} s ahead when {} was last written",
                 (newest - now).round(),
-                case.state_dir.display()
+                folder.display()
             );
             Found::new(Area::Clock, Grade::Warning, text)
                 .remedy("times shown may be wrong; restarts and delays do not follow this clock")
         }
         Some(_) | None => Found::new(Area::Clock, Grade::Good, "plausible"),
-    });
+    }
 }
 
 fn newest_change(folder: &Path) -> Option<f64> {
@@ -112,13 +110,14 @@ fn devices(case: &Case<'_>, found: &mut Vec<Found>) {
         .filter(|spec| spec.gpu.backend != Backend::Cpu)
         .map(|spec| spec.name.as_str())
         .collect();
-    let has_nvidia = Path::new("/proc/driver/nvidia").exists();
+    let sources = case.sources();
+    let has_nvidia = sources.exists("/proc/driver/nvidia");
     if has_nvidia && !cfg!(feature = "nvml") {
         let text = "this build does not read NVIDIA GPUs: their memory stays unknown";
         let remedy = "cargo install --path . --features nvml";
         found.push(Found::new(Area::Devices, Grade::Note, text).remedy(remedy));
     }
-    for node in render_nodes() {
+    for node in render_nodes(sources) {
         if access(&node, Access::READ_OK | Access::WRITE_OK).is_err() && !uses_gpu.is_empty() {
             let text = format!("{} may not be opened by this user", node.display());
             found.push(
@@ -145,17 +144,32 @@ fn devices(case: &Case<'_>, found: &mut Vec<Found>) {
     }
 }
 
-fn render_nodes() -> Vec<std::path::PathBuf> {
-    let mut nodes: Vec<_> = fs::read_dir("/dev/dri")
-        .into_iter()
-        .flatten()
-        .filter_map(Result::ok)
-        .map(|entry| entry.path())
-        .filter(|path| {
-            path.file_name()
-                .is_some_and(|name| name.to_string_lossy().starts_with("renderD"))
-        })
-        .collect();
-    nodes.sort();
+fn render_nodes(sources: &Sources) -> Vec<PathBuf> {
+    let mut nodes = sources.files(&sources.path("/dev/dri"));
+    nodes.retain(|path| {
+        let name = path.file_name().unwrap_or_default();
+        name.to_string_lossy().starts_with("renderD")
+    });
     nodes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_is_judged_by_what_was_written_before() {
+        let rows = [
+            (EARLIEST - 1.0, None, Grade::Error),
+            (EARLIEST + 1e6, None, Grade::Good),
+            (EARLIEST + 1e6, Some(EARLIEST), Grade::Good),
+            (EARLIEST + 1e6, Some(EARLIEST + 1e6 + 60.0), Grade::Good),
+            (EARLIEST + 1e6, Some(EARLIEST + 2e6), Grade::Warning),
+        ];
+        for (now, newest, grade) in rows {
+            let found = clock(now, newest, Path::new("/h/state"));
+            assert_eq!(found.grade, grade, "{now} {newest:?}");
+            assert_eq!(found.remedy.is_some(), grade > Grade::Good);
+        }
+    }
 }

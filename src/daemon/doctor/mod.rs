@@ -9,8 +9,13 @@ mod limits;
 mod machine;
 mod servers;
 mod service;
+mod sources;
+#[cfg(test)]
+mod tests;
 
 use std::path::PathBuf;
+
+pub use self::sources::{Sources, User};
 
 use crate::config::home::Home;
 use crate::config::load::{self, ConfigSet};
@@ -22,6 +27,7 @@ pub struct Patient<'a> {
     pub home: &'a Home,
     pub host: &'a HostReadings,
     pub owner: OwnerSeen,
+    pub sources: &'a Sources,
     /// Unix seconds.
     pub now: f64,
 }
@@ -67,6 +73,18 @@ pub fn examine(patient: &Patient<'_>) -> Vec<Found> {
 }
 
 impl Case<'_> {
+    fn sources(&self) -> &Sources {
+        self.patient.sources
+    }
+
+    /// Returns how many instances there are, in words.
+    fn instances(&self) -> String {
+        match self.set.rows.len() {
+            1 => "1 instance".to_owned(),
+            count => format!("{count} instances"),
+        }
+    }
+
     fn specs(&self) -> impl Iterator<Item = &crate::domain::instance::InstanceSpec> {
         self.set
             .rows

@@ -87,11 +87,30 @@ fn left_behind(case: &Case<'_>, found: &mut Vec<Found>) {
         let place = orphan.home.as_deref();
         place.is_none_or(|place| home.root().as_os_str() == place)
     });
-    let pids: Vec<String> = ours.map(|orphan| orphan.process.pid.to_string()).collect();
-    found.push(if pids.is_empty() {
-        Found::new(Area::Orphans, Grade::Good, "none")
-    } else {
-        let text = format!("processes that nobody looks after: {}", pids.join(", "));
-        Found::new(Area::Orphans, Grade::Warning, text).remedy("llama-orch orphans")
-    });
+    found.push(orphaned(
+        &ours.map(|orphan| orphan.process.pid).collect::<Vec<_>>(),
+    ));
+}
+
+fn orphaned(pids: &[i32]) -> Found {
+    if pids.is_empty() {
+        return Found::new(Area::Orphans, Grade::Good, "none");
+    }
+    let pids: Vec<String> = pids.iter().map(ToString::to_string).collect();
+    let text = format!("processes that nobody looks after: {}", pids.join(", "));
+    Found::new(Area::Orphans, Grade::Warning, text).remedy("llama-orch orphans")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_nobody_looks_after_is_told_with_its_pids() {
+        assert_eq!(orphaned(&[]).grade, Grade::Good);
+        let found = orphaned(&[41, 42]);
+        assert_eq!(found.grade, Grade::Warning);
+        assert!(found.text.ends_with("41, 42"), "{}", found.text);
+        assert_eq!(found.remedy.as_deref(), Some("llama-orch orphans"));
+    }
 }

@@ -4,8 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::Case;
-use super::limits::own_group;
+use super::{Case, Sources, User};
 use crate::domain::checkup::{Area, Found, Grade};
 
 /// A unit without these ends or breaks what it should only look after.
@@ -44,12 +43,12 @@ const DIRECTIVES: [(&str, &str, &str, Grade); 5] = [
 
 pub(super) fn look(case: &Case<'_>, found: &mut Vec<Found>) {
     // Elsewhere there is no unit and nobody lingers.
-    if !Path::new("/run/systemd/system").is_dir() {
+    if !case.sources().exists("/run/systemd/system") {
         let text = "no systemd here; start the supervisor by what this machine has";
         found.push(Found::new(Area::Service, Grade::Note, text));
         return;
     }
-    let units = units();
+    let units = units(case.sources());
     for (path, text) in &units {
         found.extend(judge(path, text));
     }
@@ -62,22 +61,20 @@ pub(super) fn look(case: &Case<'_>, found: &mut Vec<Found>) {
 }
 
 /// Finds the units that run this program, of the user and of the system.
-fn units() -> Vec<(PathBuf, String)> {
-    let user = std::env::var_os("XDG_CONFIG_HOME")
+fn units(sources: &Sources) -> Vec<(PathBuf, String)> {
+    let user = sources
+        .variable("XDG_CONFIG_HOME")
         .map(PathBuf::from)
-        .or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".config")));
+        .or_else(|| Some(PathBuf::from(sources.variable("HOME")?).join(".config")));
     let folders = [
         user.map(|folder| folder.join("systemd/user")),
-        Some(PathBuf::from("/etc/systemd/user")),
-        Some(PathBuf::from("/etc/systemd/system")),
+        Some(sources.path("/etc/systemd/user")),
+        Some(sources.path("/etc/systemd/system")),
     ];
     let mut units: Vec<(PathBuf, String)> = folders
         .into_iter()
         .flatten()
-        .filter_map(|folder| fs::read_dir(folder).ok())
-        .flatten()
-        .filter_map(Result::ok)
-        .map(|entry| entry.path())
+        .flat_map(|folder| sources.files(&folder))
         .filter(|path| path.extension().is_some_and(|ending| ending == "service"))
         .filter_map(|path| Some((path.clone(), fs::read_to_string(path).ok()?)))
         .filter(|(_, text)| starts_us(text))
@@ -131,14 +128,16 @@ fn is_as_good(name: &str, value: Option<&str>, wanted: &str) -> bool {
 }
 
 fn lingering(case: &Case<'_>, found: &mut Vec<Found>) {
-    let runs_as_user = own_group().is_some_and(|group| group.contains("/user.slice/"));
-    if rustix::process::geteuid().is_root() || !runs_as_user {
+    let sources = case.sources();
+    let group = sources.own_group();
+    let runs_as_user = group.is_some_and(|group| group.contains("/user.slice/"));
+    if sources.user == User::Administrator || !runs_as_user {
         return;
     }
-    let Ok(user) = std::env::var("USER") else {
+    let Some(user) = sources.variable("USER") else {
         return;
     };
-    if Path::new("/var/lib/systemd/linger").join(&user).exists() {
+    if sources.exists(&format!("/var/lib/systemd/linger/{user}")) {
         let text = format!("{user} lingers: servers outlive the login");
         found.push(Found::new(Area::Service, Grade::Good, text));
         return;

@@ -15,7 +15,7 @@ use crate::api::wire::{
 };
 use crate::config::home::{Home, HomeOrigin};
 use crate::config::load;
-use crate::daemon::doctor::{self, OwnerSeen, Patient};
+use crate::daemon::doctor::{self, OwnerSeen, Patient, Sources};
 use crate::domain::fleet::InstanceRow;
 use crate::domain::instance::InstanceName;
 use crate::domain::readings::HostReadings;
@@ -167,6 +167,7 @@ async fn examine(State(owner): State<Owner>) -> Answered<Json<CheckupBody>> {
                 database: owner.handle.database(),
             },
             now: owner.now(),
+            sources: &Sources::here(),
         });
         Ok(Json(CheckupBody::of(&found)))
     })
