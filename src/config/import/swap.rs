@@ -12,7 +12,7 @@ use crate::domain::instance::InstanceName;
 const ROUNDS: usize = 8;
 
 /// Keys of a model that are carried over, or said in the command itself.
-const CARRIED: [&str; 13] = [
+const CARRIED: [&str; 10] = [
     "cmd",
     "env",
     "macros",
@@ -23,9 +23,18 @@ const CARRIED: [&str; 13] = [
     "unloadTimeout",
     "proxy",
     "ttl",
+];
+
+/// Keys of a model that only its proxy has a use for.
+const PROXIED: [&str; 8] = [
     "unlisted",
     "metadata",
     "capabilities",
+    "filters",
+    "useModelName",
+    "concurrencyLimit",
+    "sendLoadingState",
+    "timeouts",
 ];
 
 /// Where things come from while importing.
@@ -218,18 +227,32 @@ impl File<'_> {
                 "a macro or variable in cmd is not known, and stands there as it is".to_owned(),
             );
         }
-        for (key, _) in model.entries() {
-            if !CARRIED.contains(&key.as_str()) {
-                notes.push(format!("{key} is not carried over"));
-            }
+        let left: Vec<&str> = model
+            .entries()
+            .iter()
+            .map(|(key, _)| key.as_str())
+            .filter(|key| !CARRIED.contains(key))
+            .collect();
+        let (proxied, unknown): (Vec<&str>, Vec<&str>) =
+            left.into_iter().partition(|key| PROXIED.contains(key));
+        if !proxied.is_empty() {
+            notes.push(format!(
+                "not carried over, because no proxy stands before the server: {}",
+                proxied.join(", ")
+            ));
+        }
+        if !unknown.is_empty() {
+            notes.push(format!("not carried over: {}", unknown.join(", ")));
         }
     }
 
     /// Clients ask for a model by its id or an alias; llama-server answers to a list of names.
     fn aliases(id: &str, model: &Yaml, imported: &mut Imported) {
         let aliases = model.get("aliases").map(Yaml::items).unwrap_or_default();
+        // An alias is a text, or a table with an id.
+        let name = |alias| Yaml::text(alias).or_else(|| alias.get("id").and_then(Yaml::text));
         let names: Vec<&str> = std::iter::once(id)
-            .chain(aliases.iter().filter_map(Yaml::text))
+            .chain(aliases.iter().filter_map(name))
             .collect();
         if names == [imported.name.as_str()] {
             return;
