@@ -122,3 +122,19 @@ fn init_gives_a_new_instance_the_device_with_the_most_room_of_those_its_build_li
         "{told}"
     );
 }
+
+#[test]
+fn init_asks_for_no_longer_context_than_its_model_has() {
+    let home = TestHome::new();
+    let server = furnish(&home);
+    let model = home.path().join("tiny.gguf");
+    let (server, model) = (server.to_str().unwrap(), model.to_str().unwrap());
+    let ran = home.ok(&["init", "a", "--model", model, "--binary", server]);
+    let text = fs::read_to_string(ran.stdout.trim_end()).unwrap();
+    assert!(text.contains("\ncontext_size = 2048 "), "{text}");
+    assert!(ran.stderr.contains("hint: start it"), "{}", ran.stderr);
+    assert!(!ran.stderr.contains("lint:"), "{}", ran.stderr);
+    let ran = home.ok(&["init", "b", "--model", "gone.gguf", "--binary", server]);
+    let first = "hint: mend what is told above, then start it";
+    assert!(ran.stderr.contains(first), "{}", ran.stderr);
+}

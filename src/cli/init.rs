@@ -10,14 +10,19 @@ use super::exit::{CliError, Exit};
 use super::output::Output;
 use super::suggest::Devices;
 use crate::config::draft::{Draft, Suggestions};
+use crate::config::finding::Severity;
 use crate::config::home::Home;
 use crate::config::load::{self, ConfigSet};
 use crate::config::save::{self, Existing};
 use crate::domain::instance::{Backend, InstanceName, Port};
+use crate::probes::gguf;
 use crate::process::ports;
 
 /// The first port that is proposed; llama-server's own 8080 is often taken by hand-started ones.
 const FIRST_PORT: u16 = 8081;
+
+/// Tokens of context that are enough for a first talk, and that any machine has the memory for.
+const CONTEXT: u32 = 4096;
 
 #[derive(Clone, Debug, Args)]
 #[command(
@@ -42,9 +47,10 @@ pub(super) struct InitArgs {
     /// Layers held by the device: a number, all or auto [default: all, unless the profile is cpu]
     #[arg(long, value_name = "N", value_parser = layers)]
     pub(super) layers: Option<Layers>,
-    /// Tokens of context; 0 takes the model's own
-    #[arg(long, value_name = "TOKENS", default_value_t = 4096)]
-    pub(super) context: u32,
+    /// Tokens of context; 0 takes the model's own [default: 4096, or what the model was trained for
+    /// if that is less]
+    #[arg(long, value_name = "TOKENS")]
+    pub(super) context: Option<u32>,
     /// CPU threads [default: llama-server's choice]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=256))]
     pub(super) threads: Option<u32>,
@@ -193,7 +199,8 @@ fn draft(
         }
         (None, _) => {}
     }
-    draft.set("model.context_size", i64::from(args.context));
+    let context = args.context.unwrap_or_else(|| context(home, &draft));
+    draft.set("model.context_size", i64::from(context));
     if let Some(threads) = args.threads {
         draft.set("model.threads", i64::from(threads));
     }
@@ -219,6 +226,17 @@ fn draft(
         }
     }
     Ok(draft)
+}
+
+/// Returns the usual context, or the model's own where that is shorter.
+fn context(home: &Home, draft: &Draft) -> u32 {
+    let path = draft.value("model.path").and_then(|path| path.as_str());
+    let header = path.and_then(|path| gguf::read(&home.root().join(path)).ok());
+    let trained = header.and_then(|header| header.trained_context());
+    let trained = trained.and_then(|tokens| u32::try_from(tokens).ok());
+    trained
+        .filter(|tokens| *tokens > 0)
+        .map_or(CONTEXT, |tokens| tokens.min(CONTEXT))
 }
 
 /// Returns what `binary.path` is to be.
@@ -301,8 +319,16 @@ fn tell(
         None => Vec::new(),
     };
     check::say(&findings, home, output);
+    let doubtful = findings
+        .iter()
+        .any(|finding| finding.severity > Severity::Warning);
     if let (Profile::Cpu, Some(unused)) = (profile, devices.unused()) {
         output.hint(&unused);
     }
-    output.hint(&format!("start it: llama-orch up {name}"));
+    let first = if doubtful {
+        "mend what is told above, then start it"
+    } else {
+        "start it"
+    };
+    output.hint(&format!("{first}: llama-orch up {name}"));
 }
