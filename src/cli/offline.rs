@@ -76,6 +76,12 @@ pub(super) fn fleet(home: &Home, set: &ConfigSet) -> Fleet {
             told_of.map(|run| run.run.as_str()),
         );
         instance.phase = found.phase;
+        // A failure after a stop that was asked for has another cause than that end.
+        if matches!(instance.phase, Phase::Failed { .. })
+            && last_end.is_some_and(|end| end.requested)
+        {
+            instance.autopsy = None;
+        }
         if let Some((exit, autopsy)) = found.end {
             instance.last_exit = exit.status;
             instance.autopsy = Some(autopsy);

@@ -58,7 +58,7 @@ pub(super) async fn apply(
         .iter()
         .filter(|plan| plan.action != "nothing")
         .cloned()
-        .partition(|plan| plan.action != "repair");
+        .partition(|plan| plan.problem.is_none());
     let names: Vec<InstanceName> = due
         .iter()
         .filter_map(|plan| InstanceName::parse(&plan.instance).ok())
@@ -82,7 +82,12 @@ pub(super) async fn apply(
     }
     for plan in &broken {
         let problem = plan.problem.as_deref().unwrap_or("its file cannot be used");
-        output.error(&format!("{}: {problem}", plan.instance));
+        let left = if plan.action == "restart" {
+            "it goes on as it is, because it would not start again: "
+        } else {
+            ""
+        };
+        output.error(&format!("{}: {left}{problem}", plan.instance));
     }
     let refused = (!broken.is_empty()).then_some(Exit::General);
     Ok(failed.or(refused).unwrap_or(Exit::Success))
@@ -170,7 +175,16 @@ fn print(plans: &[PlanBody], output: &Output) -> Result<(), CliError> {
         };
         let what = paint(output.stdout_color, color, what);
         lines.push(format!("{}: {what}", plan.instance));
-        lines.extend(plan.problem.iter().map(|problem| format!("  {problem}")));
+        let stands = if plan.action == "restart" {
+            "it would not start: "
+        } else {
+            ""
+        };
+        lines.extend(
+            plan.problem
+                .iter()
+                .map(|problem| format!("  {stands}{problem}")),
+        );
         for change in &plan.changes {
             let shown = |value: &Option<String>| {
                 value
@@ -195,7 +209,7 @@ fn print(plans: &[PlanBody], output: &Output) -> Result<(), CliError> {
         return Ok(());
     }
     output.line(&lines.join("\n"))?;
-    let applies = |plan: &&PlanBody| matches!(plan.action.as_str(), "restart" | "live");
+    let applies = |plan: &&PlanBody| plan.problem.is_none() && plan.action != "nothing";
     match plans.iter().filter(applies).collect::<Vec<_>>()[..] {
         [] => {}
         [only] => output.hint(&format!("do it: llama-orch apply {}", only.instance)),
@@ -223,7 +237,7 @@ fn fit_line(fit: &FitBody, output: &Output) -> String {
 }
 
 fn exit(plans: &[PlanBody]) -> Exit {
-    if plans.iter().any(|plan| plan.action == "repair") {
+    if plans.iter().any(|plan| plan.problem.is_some()) {
         Exit::General
     } else {
         Exit::Success

@@ -63,7 +63,7 @@ fn print(snapshot: &FleetSnapshot, args: PsArgs, output: &Output) -> Result<Flow
     }
     if rows.is_empty() && output.stdout_is_terminal {
         output.say(if snapshot.rows.is_empty() {
-            "no instances yet; each one is a folder with a config.toml under instances/"
+            "no instances yet; llama-orch init NAME --model FILE makes one, llama-orch demo shows some"
         } else {
             "nothing runs; llama-orch ps shows the stopped ones"
         });

@@ -33,6 +33,7 @@ use std::collections::BTreeSet;
 
 use crate::domain::instance::InstanceName;
 
+pub use preflight::obstacle;
 pub use probing::probe_once;
 pub use start::{StartError, start};
 

@@ -48,33 +48,13 @@ pub(super) fn check(
     spec: &InstanceSpec,
     taken: &PortTable,
 ) -> Result<Ready, LaunchFailed> {
-    let program = program::resolve(&spec.binary).map_err(|error| LaunchFailed {
-        failure: Failure::ExecutableNotFound,
-        message: chain(&error),
-        autopsy: None,
-    })?;
-    let state_dir = home.state_dir();
-    let build = ask(&state_dir, &program, Asking::Once)?;
-    // The simulated server reads no model, and its devices are named in its arguments.
-    let is_real = !matches!(spec.binary, Binary::Simulated);
-    if is_real {
-        model(home.root(), spec)?;
-    }
+    let (program, build) = built(home, spec)?;
     if let Some(message) = fit::refusal(home, spec) {
         let remedy = "a smaller context, fewer layers or memory.refuse = false let it start";
         return Err(refused(Cause::OutOfMemory, message, remedy));
     }
     let port = port(spec, taken)?;
-    let fit = if build.knows("-fit") {
-        FitFlag::Known
-    } else {
-        FitFlag::Unknown
-    };
-    let own = argv::arguments(spec, port, fit);
-    let build = flags(&state_dir, &program, build, &own)?;
-    if is_real {
-        devices(&state_dir, &program, &own)?;
-    }
+    let (build, own) = accepted(home, spec, port, &program, build)?;
     let mut args = program.prefix;
     args.extend(own);
     Ok(Ready {
@@ -83,6 +63,52 @@ pub(super) fn check(
         args,
         version: build.version,
     })
+}
+
+/// Returns why a new run of this instance could surely not start, whoever has its port and its
+/// memory now. Blocking.
+#[must_use]
+pub fn obstacle(home: &Home, spec: &InstanceSpec) -> Option<String> {
+    let looked = built(home, spec)
+        .and_then(|(program, build)| accepted(home, spec, None, &program, build).map(|_| ()));
+    looked.err().map(|failed| failed.message)
+}
+
+/// The program can be run, and its model is one. The simulated server reads none.
+fn built(home: &Home, spec: &InstanceSpec) -> Result<(Program, Build), LaunchFailed> {
+    let program = program::resolve(&spec.binary).map_err(|error| LaunchFailed {
+        failure: Failure::ExecutableNotFound,
+        message: chain(&error),
+        autopsy: None,
+    })?;
+    let build = ask(&home.state_dir(), &program, Asking::Once)?;
+    if !matches!(spec.binary, Binary::Simulated) {
+        model(home.root(), spec)?;
+    }
+    Ok((program, build))
+}
+
+/// The build takes the arguments; they are returned with what it is. The simulated server's devices
+/// are named in its arguments.
+fn accepted(
+    home: &Home,
+    spec: &InstanceSpec,
+    port: Option<u16>,
+    program: &Program,
+    build: Build,
+) -> Result<(Build, Vec<String>), LaunchFailed> {
+    let fit = if build.knows("-fit") {
+        FitFlag::Known
+    } else {
+        FitFlag::Unknown
+    };
+    let own = argv::arguments(spec, port, fit);
+    let state_dir = home.state_dir();
+    let build = flags(&state_dir, program, build, &own)?;
+    if !matches!(spec.binary, Binary::Simulated) {
+        devices(&state_dir, program, &own)?;
+    }
+    Ok((build, own))
 }
 
 fn ask(state_dir: &Path, program: &Program, asking: Asking) -> Result<Build, LaunchFailed> {

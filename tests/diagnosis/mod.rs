@@ -57,7 +57,7 @@ fn a_sound_home_has_nothing_to_repair() {
     assert_eq!(code, 0, "{found:?}");
     for (area, grade, text) in [
         ("home", "good", "(chosen by --home)"),
-        ("config", "good", "1 instances"),
+        ("config", "good", "1 instance,"),
         ("owner", "good", "a supervisor runs (pid "),
         ("database", "good", "sound"),
         (
@@ -228,6 +228,40 @@ fn a_plan_says_whether_what_it_starts_will_fit() {
     assert!(ran.stderr.contains("a: will not fit"), "{}", ran.stderr);
     home.run(&["down", "a"]);
     home.ok(&["daemon", "stop"]);
+}
+
+#[test]
+fn a_server_that_works_is_not_ended_for_one_that_could_not_start() {
+    let home = TestHome::new();
+    wrapped(&home, "a", "");
+    home.ok(&["daemon", "start"]);
+    home.ok(&["up", "a"]);
+    let pid = home.pid("a");
+    wrapped(&home, "a", "args = [\"--flash-atn\", \"on\"]");
+    let told = |args: &[&str], text: &str| {
+        let ran = home.run(args);
+        assert_eq!(ran.code, 1, "{args:?}: {}{}", ran.stdout, ran.stderr);
+        let said = ran.stdout + &ran.stderr;
+        assert!(said.contains(text), "{args:?}: {said}");
+        assert_eq!(home.pid("a"), pid, "{args:?}");
+    };
+    told(
+        &["plan"],
+        "it would not start: this build has no flag --flash-atn",
+    );
+    told(
+        &["apply"],
+        "a: it goes on as it is, because it would not start",
+    );
+    told(&["restart", "a"], "did you mean --flash-attn?");
+    // Who insists gets it: then it has failed, and says what to do.
+    let ran = home.run(&["restart", "a", "--force"]);
+    assert_eq!(ran.code, 1, "{}", ran.stderr);
+    let text = home.ok(&["describe", "a"]).stdout;
+    assert!(text.contains("\nremedy       correct args; "), "{text}");
+    home.ok(&["daemon", "stop"]);
+    let text = home.ok(&["ps"]).stdout;
+    assert!(!text.contains("failed: stopped"), "{text}");
 }
 
 #[test]

@@ -17,7 +17,7 @@ pub struct PlanBody {
     pub instance: String,
     /// `nothing`, `live`, `restart`, or `repair` when the file cannot be used.
     pub action: String,
-    /// Why the file cannot be used.
+    /// Why the file cannot be used, or what it describes could not be started.
     pub problem: Option<String>,
     pub changes: Vec<ChangeBody>,
     /// Whether what a restart starts will fit into memory; null when nothing is restarted.

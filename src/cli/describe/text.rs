@@ -101,6 +101,15 @@ fn state(sheet: &mut Sheet, description: &Description) {
         &format!("{} (health {})", instance.state, instance.health),
     );
     sheet.if_known("reason", instance.reason.as_ref());
+    // What was refused before it became a process has no end that tells the remedy below.
+    let refused = instance.autopsy.as_ref().filter(|_| instance.pid.is_none());
+    let told = description
+        .last_end
+        .as_ref()
+        .and_then(|end| end.autopsy.as_ref());
+    if let Some(autopsy) = refused.filter(|refused| Some(*refused) != told) {
+        sheet.if_known("remedy", autopsy.remedy.as_ref());
+    }
     sheet.if_known(
         "loading",
         instance.progress.map(|percent| format!("{percent} %")),

@@ -7,7 +7,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::asked::Given;
-use super::{Answered, Failure, Owner};
+use super::{Answered, Failure, Owner, plan};
 use crate::api::error::ErrorCode;
 use crate::api::wire::{CommandAnswer, StopRequest};
 use crate::domain::instance::InstanceName;
@@ -49,7 +49,7 @@ async fn stop(
     command(&owner, &name, Action::Stop(StopMode::from(body.mode))).await
 }
 
-/// Stops an instance and starts it again.
+/// Stops an instance and starts it again; one that surely could not start is left as it is.
 #[utoipa::path(
     post, path = "/instances/{name}/restart", tag = "instances",
     params(("name" = String, Path, description = "The instance")),
@@ -61,7 +61,11 @@ async fn restart(
     Path(name): Path<String>,
     Given(body): Given<StopRequest>,
 ) -> Answered<Accepted> {
-    command(&owner, &name, Action::Restart(StopMode::from(body.mode))).await
+    let mode = StopMode::from(body.mode);
+    if let (StopMode::Gentle, Ok(name)) = (mode, InstanceName::parse(&name)) {
+        plan::replaceable(&owner, &name).await?;
+    }
+    command(&owner, &name, Action::Restart(mode)).await
 }
 
 async fn command(owner: &Owner, name: &str, action: Action) -> Answered<Accepted> {

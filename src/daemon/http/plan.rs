@@ -7,14 +7,17 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::asked::Named;
-use super::{Answered, Owner, diagnosis};
+use super::{Answered, Failure, Owner, diagnosis};
+use crate::api::error::{ErrorBody, ErrorCode};
 use crate::api::wire::{AppliedBody, ChangeBody, FitBody, PlanBody, PlansBody};
 use crate::config::home::Home;
 use crate::config::{drift, load};
+use crate::domain::fleet::InstanceRow;
 use crate::domain::instance::InstanceName;
 use crate::domain::readings::HostReadings;
 use crate::probes::host::Host;
 use crate::supervisor::fit::{self, Holding};
+use crate::supervisor::obstacle;
 use crate::supervisor::plan::{Change, Plan, Step};
 
 pub(super) fn routes() -> OpenApiRouter<Owner> {
@@ -45,12 +48,44 @@ async fn apply(
     State(owner): State<Owner>,
     Named(name): Named,
 ) -> Answered<(StatusCode, Json<AppliedBody>)> {
+    let plans = owner.handle.plans().await?;
+    let restarts = |plan: &Plan| plan.name == name && plan.step == Step::Restart;
+    if plans.iter().any(restarts) {
+        replaceable(&owner, &name).await?;
+    }
     let (plan, generation) = owner.handle.apply(name).await?;
     let body = AppliedBody {
         plan: plan_body(&plan),
         generation,
     };
     Ok((StatusCode::ACCEPTED, Json(body)))
+}
+
+/// Refuses to end a server that runs for one that surely could not start.
+pub(super) async fn replaceable(owner: &Owner, name: &InstanceName) -> Answered<()> {
+    let runs = |row: &InstanceRow| row.name == *name && row.status.is_live();
+    if !owner.handle.snapshot().rows.iter().any(runs) {
+        return Ok(());
+    }
+    let name = name.clone();
+    diagnosis::blocking(owner.clone(), move |home, _| {
+        let set = load::load(home);
+        let mut specs = set.rows.iter().filter_map(|row| row.as_ref().ok());
+        // A file that cannot be used is refused by the supervisor, in its own words.
+        let loaded = specs.find(|loaded| loaded.spec.name == name);
+        match loaded.and_then(|loaded| obstacle(home, &loaded.spec)) {
+            None => Ok(()),
+            Some(why) => {
+                let message =
+                    format!("it goes on as it is, because it would not start again: {why}");
+                let body = ErrorBody::new(ErrorCode::Invalid, message);
+                Err(Failure(body.with_hint(format!(
+                    "llama-orch config lint {name}; to end it all the same: llama-orch down {name}"
+                ))))
+            }
+        }
+    })
+    .await
 }
 
 /// Puts a plan on the wire, its secrets masked.
@@ -64,7 +99,8 @@ fn plan_body(plan: &Plan) -> PlanBody {
     }
 }
 
-/// Puts plans on the wire, with the fit of what a restart would start. Blocking.
+/// Puts plans on the wire, with what stands in the way of a restart and the fit of what it would
+/// start. Blocking.
 #[must_use]
 pub(crate) fn weighed(plans: &[Plan], home: &Home, host: Option<HostReadings>) -> Vec<PlanBody> {
     let mut bodies: Vec<PlanBody> = plans.iter().map(plan_body).collect();
@@ -81,6 +117,15 @@ pub(crate) fn weighed(plans: &[Plan], home: &Home, host: Option<HostReadings>) -
     let asked = specs
         .map(|loaded| (&loaded.spec, Holding::Everything))
         .filter(|(spec, _)| due(&spec.name));
+    let asked: Vec<_> = asked.collect();
+    for (spec, _) in &asked {
+        let body = bodies
+            .iter_mut()
+            .find(|body| body.instance == spec.name.as_str());
+        if let Some(body) = body {
+            body.problem = obstacle(home, spec);
+        }
+    }
     for (name, fit) in fit::in_turn(home, &host, asked) {
         let body = bodies
             .iter_mut()
