@@ -52,7 +52,7 @@ fn a_key_is_in_nothing_that_is_shown_or_kept() {
     let mut said = String::new();
     let mut run = |args: &[&str]| -> Ran {
         let ran = home.run(args);
-        said.push_str(&format!("$ {args:?}\n{}{}", ran.stdout, ran.stderr));
+        said.extend([ran.stdout.as_str(), ran.stderr.as_str()]);
         ran
     };
     run(&["daemon", "start"]);

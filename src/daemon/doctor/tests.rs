@@ -249,10 +249,7 @@ fn each_trap_is_found_with_its_remedy() {
         (
             "a file that every server reads",
             |scene| {
-                scene.write(
-                    "etc/llama.cpp/config.ini",
-                    "ctx-size = 5\napi-key = s3cret\n",
-                )
+                scene.write("etc/llama.cpp/config.ini", "ctx-size = 5\napi-key = k\n");
             },
             Area::Environment,
             Grade::Warning,
