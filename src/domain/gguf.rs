@@ -184,6 +184,18 @@ impl ModelHeader {
         }
     }
 
+    /// Returns the largest of the numbers that the first layers have.
+    #[must_use]
+    pub fn largest_per_layer(&self, key: &str, layers: usize) -> Option<u64> {
+        match self.value(key)? {
+            Value::Numbers(numbers) => {
+                let numbers = numbers.iter().take(layers);
+                numbers.filter_map(|number| u64::try_from(*number).ok()).max()
+            }
+            other => other.number(),
+        }
+    }
+
     /// Returns the bytes of all tensors.
     #[must_use]
     pub fn tensor_bytes(&self) -> u64 {

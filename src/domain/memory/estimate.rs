@@ -315,10 +315,7 @@ impl<'a> Plan<'a> {
         let model = self.model;
         let embedding = model.number("embedding_length").unwrap_or(0);
         let count = usize::try_from(self.layers.count).unwrap_or(0);
-        let per_layer = |key: &str| {
-            let values = (0..count).filter_map(|layer| model.per_layer(key, layer));
-            values.max().unwrap_or(0)
-        };
+        let per_layer = |key: &str| model.largest_per_layer(key, count).unwrap_or(0);
         let dense = per_layer("feed_forward_length");
         let expert = match per_layer("expert_feed_forward_length") {
             0 => dense,
