@@ -29,5 +29,6 @@ mod sheets;
 mod shim;
 mod store;
 mod support;
+mod systemd;
 mod work;
 mod work_runs;
