@@ -206,6 +206,116 @@ fn install_enables_and_starts_and_a_daemon_makes_way() {
     home.ok(&["down", "a"]);
 }
 
+/// Prints the service of a platform for a home whose path has what XML gives a meaning.
+fn foreign(manager: &str, more: &[&str]) -> (String, String) {
+    let parent = tempfile::tempdir().unwrap();
+    let odd = parent.path().join("5 < 6 & \"7\"");
+    fs::create_dir_all(odd.join("instances")).unwrap();
+    let odd = odd.to_str().unwrap().to_owned();
+    let args = ["daemon", "install", "--print", "--for", manager];
+    let home = TestHome::new();
+    let ran = home.ok(&[&args[..], &["--home", &odd], more].concat());
+    assert!(ran.stderr.contains("runs on Linux only"), "{}", ran.stderr);
+    (ran.stdout, odd)
+}
+
+/// The text of the element that follows a key of a property list.
+fn entry<'a>(dict: roxmltree::Node<'a, 'a>, key: &str) -> roxmltree::Node<'a, 'a> {
+    let mut entries = dict.children().filter(roxmltree::Node::is_element);
+    entries
+        .find(|node| node.has_tag_name("key") && node.text() == Some(key))
+        .unwrap_or_else(|| unreachable!("{key} is missing"))
+        .next_sibling_element()
+        .unwrap()
+}
+
+#[test]
+fn launchd_is_given_a_property_list() {
+    let program = env!("CARGO_BIN_EXE_llama-orch");
+    for (more, user) in [
+        (&[][..], None),
+        (&["--system", "--user", "models"][..], Some("models")),
+    ] {
+        let (text, home) = foreign("launchd", more);
+        let options = roxmltree::ParsingOptions {
+            allow_dtd: true,
+            ..roxmltree::ParsingOptions::default()
+        };
+        let document = roxmltree::Document::parse_with_options(&text, options).unwrap();
+        let plist = document.root_element();
+        assert!(plist.has_tag_name("plist"));
+        assert_eq!(plist.attribute("version"), Some("1.0"));
+        let dict = plist.first_element_child().unwrap();
+        // Keys and values take turns.
+        let elements: Vec<_> = dict
+            .children()
+            .filter(roxmltree::Node::is_element)
+            .collect();
+        assert!(elements.chunks(2).all(|pair| pair.len() == 2
+            && pair[0].has_tag_name("key")
+            && !pair[1].has_tag_name("key")));
+        let words = entry(dict, "ProgramArguments");
+        let words = words
+            .children()
+            .filter_map(|word| word.first_child()?.text());
+        let words: Vec<&str> = words.collect();
+        assert_eq!(words, [program, "--home", &home, "--daemon"]);
+        assert!(entry(dict, "RunAtLoad").has_tag_name("true"));
+        assert!(entry(dict, "AbandonProcessGroup").has_tag_name("true"));
+        let kept = entry(dict, "KeepAlive");
+        assert!(entry(kept, "SuccessfulExit").has_tag_name("false"));
+        let found = text.contains("UserName").then(|| entry(dict, "UserName"));
+        assert_eq!(found.and_then(|node| node.text()), user);
+    }
+}
+
+#[test]
+fn the_task_scheduler_is_given_a_task() {
+    let program = env!("CARGO_BIN_EXE_llama-orch");
+    for (more, trigger, user) in [
+        (&[][..], "LogonTrigger", None),
+        (
+            &["--system", "--user", "models"][..],
+            "BootTrigger",
+            Some("models"),
+        ),
+    ] {
+        let (text, home) = foreign("task-scheduler", more);
+        let document = roxmltree::Document::parse(&text).unwrap();
+        let of = |name: &str| {
+            let mut nodes = document.descendants();
+            nodes.find(|node| node.tag_name().name() == name)
+        };
+        let namespace = document.root_element().tag_name().namespace();
+        let task = "http://schemas.microsoft.com/windows/2004/02/mit/task";
+        assert_eq!(namespace, Some(task));
+        let text_of = |name: &str| of(name).and_then(|node| node.text());
+        assert!(of(trigger).is_some(), "{text}");
+        assert_eq!(text_of("Command"), Some(program));
+        let arguments = format!("--home \"{home}\" --daemon");
+        assert_eq!(text_of("Arguments"), Some(arguments.as_str()));
+        // The supervisor is never ended because of its age.
+        assert_eq!(text_of("ExecutionTimeLimit"), Some("PT0S"));
+        assert_eq!(text_of("UserId"), user);
+    }
+}
+
+#[test]
+fn nssm_is_given_commands() {
+    let (text, home) = foreign("nssm", &["--system", "--user", "models"]);
+    assert!(text.lines().all(|line| line.starts_with("nssm ")), "{text}");
+    let program = env!("CARGO_BIN_EXE_llama-orch");
+    for line in [
+        format!("nssm install llama-orch \"{program}\""),
+        format!("nssm set llama-orch AppDirectory \"{home}\""),
+        "nssm set llama-orch AppKillProcessTree 0".to_owned(),
+        "nssm set llama-orch ObjectName \".\\models\" PASSWORD".to_owned(),
+        "nssm start llama-orch".to_owned(),
+    ] {
+        assert!(text.lines().any(|found| found == line), "{line}\n{text}");
+    }
+}
+
 #[test]
 fn other_platforms_are_printed_with_what_to_do() {
     let home = TestHome::new();
