@@ -1,6 +1,6 @@
 //! What a look at a whole installation finds, with what to do about it.
 
-use std::fmt;
+use super::words::words;
 
 /// One thing that was looked at.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,13 +52,6 @@ impl Grade {
         (Self::Warning, "warning"),
         (Self::Error, "error"),
     ];
-
-    /// Reads the word back; `None` for a word this version does not know.
-    #[must_use]
-    pub fn parse(word: &str) -> Option<Self> {
-        let row = Self::NAMES.iter().find(|(_, name)| *name == word)?;
-        Some(row.0)
-    }
 }
 
 impl Area {
@@ -77,28 +70,10 @@ impl Area {
         (Self::Devices, "devices"),
         (Self::Orphans, "orphans"),
     ];
-
-    /// Reads the word back; `None` for a word this version does not know.
-    #[must_use]
-    pub fn parse(word: &str) -> Option<Self> {
-        let row = Self::NAMES.iter().find(|(_, name)| *name == word)?;
-        Some(row.0)
-    }
 }
 
-impl fmt::Display for Grade {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let row = Self::NAMES.iter().find(|(grade, _)| grade == self);
-        f.pad(row.map_or("note", |(_, word)| word))
-    }
-}
-
-impl fmt::Display for Area {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let row = Self::NAMES.iter().find(|(area, _)| area == self);
-        f.pad(row.map_or("home", |(_, word)| word))
-    }
-}
+words!(Grade);
+words!(Area);
 
 impl Found {
     #[must_use]

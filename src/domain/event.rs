@@ -1,10 +1,10 @@
 //! The event feed: a closed list of what can happen.
 
-use std::fmt;
-
 use super::instance::InstanceName;
+use super::words::words;
 
 /// How loudly an event speaks.
+// A new level also needs a row in `Level::NAMES`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
     /// A state changed.
@@ -92,21 +92,12 @@ impl EventFilter {
 }
 
 impl Level {
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Info => "info",
-            Self::Warning => "warning",
-            Self::Error => "error",
-        }
-    }
-
-    #[must_use]
-    pub fn parse(word: &str) -> Option<Self> {
-        [Self::Info, Self::Warning, Self::Error]
-            .into_iter()
-            .find(|level| level.as_str() == word)
-    }
+    /// Every level with its word.
+    pub const NAMES: [(Self, &'static str); 3] = [
+        (Self::Info, "info"),
+        (Self::Warning, "warning"),
+        (Self::Error, "error"),
+    ];
 }
 
 impl EventType {
@@ -140,40 +131,15 @@ impl EventType {
         (Self::WorkUnitDeleted, "work_unit_deleted"),
     ];
 
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        Self::NAMES
-            .iter()
-            .find(|(kind, _)| *kind == self)
-            .map_or("unknown", |(_, word)| word)
-    }
-
     /// Returns the words of all kinds, separated by commas.
     #[must_use]
     pub fn words() -> String {
         Self::NAMES.map(|(_, word)| word).join(", ")
     }
-
-    #[must_use]
-    pub fn parse(word: &str) -> Option<Self> {
-        Self::NAMES
-            .iter()
-            .find(|(_, name)| *name == word)
-            .map(|(kind, _)| *kind)
-    }
 }
 
-impl fmt::Display for EventType {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
-    }
-}
-
-impl fmt::Display for Level {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
-    }
-}
+words!(Level);
+words!(EventType);
 
 #[cfg(test)]
 mod tests {

@@ -190,7 +190,9 @@ impl ModelHeader {
         match self.value(key)? {
             Value::Numbers(numbers) => {
                 let numbers = numbers.iter().take(layers);
-                numbers.filter_map(|number| u64::try_from(*number).ok()).max()
+                numbers
+                    .filter_map(|number| u64::try_from(*number).ok())
+                    .max()
             }
             other => other.number(),
         }

@@ -5,6 +5,7 @@ use super::flags::{Flags, GpuLayers};
 use super::human;
 use super::layers::LAYERS_LIMIT;
 use crate::domain::gguf::TensorType;
+use crate::domain::words::words;
 
 /// A host with less than this to spare begins to swap.
 const HOST_MARGIN: u64 = 512 << 20;
@@ -74,24 +75,6 @@ impl Verdict {
         (Self::WillNotFit, "will_not_fit"),
     ];
 
-    /// Returns the word of the wire.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        Self::NAMES
-            .iter()
-            .find(|(verdict, _)| *verdict == self)
-            .map_or("unknown", |(_, word)| word)
-    }
-
-    /// Reads the word back; `None` for a word this version does not know.
-    #[must_use]
-    pub fn parse(word: &str) -> Option<Self> {
-        Self::NAMES
-            .iter()
-            .find(|(_, name)| *name == word)
-            .map(|(verdict, _)| *verdict)
-    }
-
     /// Returns the words that a person reads.
     #[must_use]
     pub fn phrase(self) -> &'static str {
@@ -103,6 +86,8 @@ impl Verdict {
         }
     }
 }
+
+words!(Verdict);
 
 impl Fit {
     /// The answer when there is nothing to add up.

@@ -4,3 +4,5 @@
 pub mod gguf;
 #[path = "../../../src/domain/memory/mod.rs"]
 pub mod memory;
+#[path = "../../../src/domain/words.rs"]
+mod words;
