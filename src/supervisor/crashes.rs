@@ -108,7 +108,7 @@ pub fn write(home: &Home, bundle: &Bundle) -> io::Result<PathBuf> {
         fs::remove_dir_all(&unfinished).ok(); // it may never have been made
     }
     made?;
-    make_room(home, &bundle.name);
+    make_room(home, &bundle.name, TOTAL);
     Ok(path)
 }
 
@@ -316,7 +316,7 @@ fn bundles_in(folder: &Path) -> Vec<PathBuf> {
 }
 
 /// Deletes the oldest bundles beyond the bounds, first the instance's own, then anybody's.
-fn make_room(home: &Home, name: &InstanceName) {
+fn make_room(home: &Home, name: &InstanceName, total: u64) {
     for old in of(home, name).iter().skip(PER_INSTANCE) {
         fs::remove_dir_all(old).ok(); // it is in the way again next time
     }
@@ -334,7 +334,7 @@ fn make_room(home: &Home, name: &InstanceName) {
     let mut kept = 0;
     for path in found {
         kept += size_of(&path);
-        if kept > TOTAL {
+        if kept > total {
             fs::remove_dir_all(path).ok(); // it is in the way again next time
         }
     }
@@ -424,5 +424,24 @@ mod tests {
         let newest = &of(&home, &name)[0];
         let words = fs::read_to_string(newest.join("stderr.log")).expect("read");
         assert_eq!(words, "its last words\n");
+    }
+    #[test]
+    fn the_bytes_of_all_instances_are_bounded_and_the_newest_stay() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let home = Home::open(folder.path(), HomeOrigin::Flag).expect("a home");
+        let names = ["a", "b", "c"].map(|name| InstanceName::parse(name).expect("a name"));
+        for (number, name) in (0..).zip(&names) {
+            let bundle = Bundle {
+                name: name.clone(),
+                run: RunId::new(format!("run-{number}")),
+                about: json!({}),
+                stdout: String::new(),
+                stderr: "x".repeat(1000),
+            };
+            write(&home, &bundle).expect("write");
+        }
+        make_room(&home, &names[0], 2500);
+        let kept = names.map(|name| of(&home, &name).len());
+        assert_eq!(kept, [0, 1, 1]);
     }
 }
