@@ -1,6 +1,8 @@
 //! The memory fit against what a real llama-server reports at its start.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::io::{self, Write as _};
 use std::path::Path;
 
 use regex::Regex;
@@ -8,6 +10,9 @@ use serde_json::Value;
 
 use crate::support::gguf::{Shape, write_hollow};
 use crate::support::{TestHome, real_server};
+
+/// With this variable set, what was estimated and what was reported is shown, in MiB.
+const NUMBERS: &str = "LLAMA_ORCH_NUMBERS";
 
 const MIB: f64 = (1 << 20) as f64;
 
@@ -105,8 +110,9 @@ fn configure(home: &TestHome, server: &Path, name: &str, shape: &Shape, args: &s
     );
 }
 
-/// Compares what was estimated before the start with what the server said at its start.
-fn compare(home: &TestHome, name: &str, told: &str) -> Result<(), String> {
+/// Compares what was estimated before the start with what the server said at its start; returns both
+/// in one line.
+fn compare(home: &TestHome, name: &str, told: &str) -> Result<String, String> {
     let log = String::from_utf8_lossy(&home.whole_log(name, "stderr")).into_owned();
     let description: Value = serde_json::from_str(told).unwrap();
     let host = &description["memory"]["places"][0];
@@ -130,6 +136,7 @@ fn compare(home: &TestHome, name: &str, told: &str) -> Result<(), String> {
             server("compute") * COMPUTE_AT_MOST + COMPUTE_SLACK,
         ),
     ];
+    let mut numbers = String::new();
     for (part, least, most) in rows {
         let ours = estimate(part);
         if !(least..=most).contains(&ours) {
@@ -138,7 +145,15 @@ fn compare(home: &TestHome, name: &str, told: &str) -> Result<(), String> {
             ));
         }
     }
-    Ok(())
+    for (part, estimated) in [
+        ("model", "weights_bytes"),
+        ("KV", "cache_bytes"),
+        ("compute", "compute_bytes"),
+    ] {
+        let (ours, theirs) = (estimate(estimated), server(part));
+        write!(numbers, "  {part} {ours:.2}/{theirs:.2}").unwrap();
+    }
+    Ok(numbers)
 }
 
 #[test]
@@ -166,13 +181,15 @@ fn the_fit_agrees_with_what_a_real_server_allocates() {
         .collect();
     home.ok(&["up", "--all"]);
     home.ok(&["down", "--all"]);
-    let wrong: Vec<String> = shapes
-        .iter()
-        .zip(names.iter().zip(&told))
-        .filter_map(|((what, _, args), (name, told))| {
-            let error = compare(&home, name, told).err()?;
-            Some(format!("{what} ({args}): {error}"))
-        })
-        .collect();
+    let mut wrong = Vec::new();
+    for ((what, _, args), (name, told)) in shapes.iter().zip(names.iter().zip(&told)) {
+        match compare(&home, name, told) {
+            Ok(numbers) if std::env::var_os(NUMBERS).is_some() => {
+                writeln!(io::stderr(), "{what} ({args}):{numbers}").unwrap();
+            }
+            Ok(_) => {}
+            Err(error) => wrong.push(format!("{what} ({args}): {error}")),
+        }
+    }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
