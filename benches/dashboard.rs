@@ -17,7 +17,7 @@ use llama_orch::domain::fleet::{FleetSnapshot, InstanceRow};
 use llama_orch::domain::instance::InstanceName;
 use llama_orch::domain::lifecycle::{Desired, Health, Status};
 use llama_orch::domain::readings::Readings;
-use llama_orch::tui::measure;
+use llama_orch::tui::measure::{self, Cause};
 use pty_process::Size;
 use pty_process::blocking::{Command, Pty};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -30,15 +30,19 @@ const FRAME: &[u8] = b"\x1b[?2026h";
 fn main() {
     for rows in [50, 1000, 10_000] {
         let snapshot = fleet(rows);
-        let mut times = measure::frames(&snapshot, 300);
-        times.sort();
-        println!(
-            "frame, {rows} rows: median {:.2} ms, p99 {:.2} ms (promised: p99 4 ms at 1000)",
-            millis(times[150]),
-            millis(times[297])
-        );
+        for (cause, what) in [(Cause::Picture, "a new picture"), (Cause::Key, "a key")] {
+            let mut times = measure::frames(&snapshot, 300, cause);
+            times.sort();
+            println!(
+                "frame after {what}, {rows} rows: median {:.2} ms, p99 {:.2} ms (promised: p99 4 ms \
+                 at 1000)",
+                millis(times[150]),
+                millis(times[297])
+            );
+        }
     }
     in_a_terminal();
+    unplugged();
 }
 
 fn millis(time: Duration) -> f64 {
@@ -152,6 +156,39 @@ fn in_a_terminal() {
     );
     child.kill().unwrap();
     child.wait().unwrap();
+    run(&["down", "--all", "--force"]);
+    run(&["daemon", "stop"]);
+}
+
+/// From the loss of the terminal to the end of the dashboard, with a daemon in its place.
+fn unplugged() {
+    let folder = tempfile::Builder::new().prefix("lob-").tempdir().unwrap();
+    config(folder.path(), "one", "\"--sim-load-time\", \"0\"");
+    let run = |args: &[&str]| {
+        let mut command = std::process::Command::new(MAIN);
+        command.arg("--home").arg(folder.path()).args(args);
+        command.output().unwrap().stdout
+    };
+    let (mut pty, pts) = pty_process::blocking::open().unwrap();
+    pty.resize(Size::new(36, 120)).unwrap();
+    let mut child = Command::new(MAIN)
+        .args(["--home", folder.path().to_str().unwrap()])
+        .env("TERM", "xterm-256color")
+        .env("LC_ALL", "C.UTF-8")
+        .spawn(pts)
+        .unwrap();
+    collect(&mut pty, Duration::from_secs(2));
+    run(&["up", "one"]);
+    let begin = Instant::now();
+    drop(pty);
+    child.wait().unwrap();
+    let time = begin.elapsed();
+    let status = String::from_utf8(run(&["daemon", "status"])).unwrap();
+    println!(
+        "a lost terminal: gone after {:.0} ms (promised: 3000), then: {}",
+        millis(time),
+        status.trim()
+    );
     run(&["down", "--all", "--force"]);
     run(&["daemon", "stop"]);
 }

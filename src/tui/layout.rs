@@ -116,7 +116,9 @@ pub(super) fn arrange(width: u16, height: u16, wishes: &Wishes) -> Areas {
         let most = rest.height.saturating_sub(LOWEST + 2).max(LOWEST);
         let table = share(wishes.splits.table + 6).clamp(LOWEST, most);
         areas.table = take_top(&mut rest, table);
-        areas.alert = take_top(&mut rest, 1);
+        if wishes.alert {
+            areas.alert = take_top(&mut rest, 1);
+        }
         *areas.of(wishes.second) = rest;
         return areas;
     }

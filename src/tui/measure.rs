@@ -15,10 +15,19 @@ use crate::domain::fleet::FleetSnapshot;
 /// The size that is drawn.
 const AREA: Rect = Rect::new(0, 0, 120, 36);
 
-/// Returns how long each of `count` rounds took: a new picture is taken and sorted in, the cursor
-/// moves, and the frame is drawn and compared with the one before.
+/// What comes before a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// A new picture is taken and sorted in, and the cursor moves.
+    Picture,
+    /// The cursor moves.
+    Key,
+}
+
+/// Returns how long each of `count` frames took, with what came before it, until it was drawn and
+/// compared with the one before.
 #[must_use]
-pub fn frames(snapshot: &FleetSnapshot, count: usize) -> Vec<Duration> {
+pub fn frames(snapshot: &FleetSnapshot, count: usize, cause: Cause) -> Vec<Duration> {
     let preferences = Preferences {
         theme: ThemeName::Dark,
         ascii: false,
@@ -41,15 +50,16 @@ pub fn frames(snapshot: &FleetSnapshot, count: usize) -> Vec<Duration> {
             wall: 1_700_000_000.0 + round as f64,
             mono: round as f64,
         };
-        let mut picture = snapshot.clone();
-        picture.generation = round as u64 + 1;
-        let size = Msg::Resize(AREA.width, AREA.height);
+        let mut messages = Vec::new();
+        if cause == Cause::Picture || round == 0 {
+            let mut picture = snapshot.clone();
+            picture.generation = round as u64 + 1;
+            messages.push(Msg::Resize(AREA.width, AREA.height));
+            messages.push(Msg::Picture(Box::new(picture)));
+        }
+        messages.push(Msg::Act(super::keymap::Action::Down));
         let begin = Instant::now();
-        for msg in [
-            size,
-            Msg::Picture(Box::new(picture)),
-            Msg::Act(super::keymap::Action::Down),
-        ] {
+        for msg in messages {
             drop(update(&mut model, msg, now));
         }
         next.reset();

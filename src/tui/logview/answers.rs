@@ -135,6 +135,10 @@ impl LogView {
         self.trouble = None;
         let first = self.log_size.is_none();
         self.log_size = Some(size);
+        if first && let Follow::Off { lines } = &mut self.follow {
+            // It was stopped before anything had been counted.
+            *lines = size.lines;
+        }
         let mut effects: Vec<LogEffect> = self.watch(Some(size.end)).into_iter().collect();
         if !size.grown && !first {
             return effects;

@@ -531,6 +531,18 @@ fn a_time_is_gone_to_and_what_is_no_time_is_said() {
 }
 
 #[test]
+fn a_log_that_is_jumped_into_before_it_was_counted_has_nothing_newer() {
+    let mut rig = Rig::new(Log::numbered(100));
+    let mut effects = rig.view.show(InstanceName::parse("other").ok());
+    effects.extend(rig.view.go_to(BEGUN + 50_000));
+    rig.carry(effects);
+    rig.shows(&range(47, 57));
+    assert_eq!(rig.title(), "Log other  scrolled, f follows | 100 lines");
+    rig.grow(["I line 100".to_owned()]);
+    assert!(rig.title().contains("1 newer"), "{}", rig.title());
+}
+
+#[test]
 fn a_jump_between_matches_makes_the_next_match_count_anew() {
     let mut rig = Rig::new(Log::numbered(3000));
     rig.type_in(LogAction::Search, "00$");

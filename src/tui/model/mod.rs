@@ -53,6 +53,17 @@ impl Pane {
         (Self::Detail, "Detail"),
         (Self::Diagnostics, "Diagnostics"),
     ];
+
+    /// Its title where there is little room.
+    pub(super) fn short(self) -> &'static str {
+        match self {
+            Self::Table => "Inst",
+            Self::Events => "Events",
+            Self::Log => "Log",
+            Self::Detail => "Detail",
+            Self::Diagnostics => "Diag",
+        }
+    }
 }
 
 /// The time of a message.
@@ -354,6 +365,11 @@ impl Model {
             ));
         }
         None
+    }
+
+    /// Leaves the home's own path, which the header shows, out of a text.
+    pub(super) fn local(&self, text: &str) -> String {
+        text.replace(&format!("{}/", self.home.trim_end_matches('/')), "")
     }
 
     /// Returns the selected row.

@@ -79,7 +79,7 @@ fn stopping_asks_with_names_and_consequences_and_enter_alone_is_harmless() {
     let (text, _) = screen(&model);
     for part in [
         "Stop 2 instances?",
-        "chat-8b  ready, pid 41830, 1 requests",
+        "chat-8b  ready, pid 41830, 1 request",
         "Requests under way are cut off",
     ] {
         assert!(text.contains(part), "{part} is missing:\n{text}");

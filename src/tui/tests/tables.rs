@@ -1,9 +1,13 @@
 //! Order, filter, marks and cursor.
 
 use super::rows::{fleet, row};
-use super::typing::{model, name, picture, press, send, shown, write};
+use super::typing::{model, name, picture, press, screen, send, shown, write};
 use crate::domain::lifecycle::{Health, Status};
 use crate::tui::effect::Effect;
+use crate::tui::host::Details;
+use crate::tui::model::Msg;
+use crate::tui::model::sort::Sort;
+use crate::tui::model::table::Column;
 
 #[test]
 fn the_order_follows_the_keys() {
@@ -138,4 +142,73 @@ fn a_frozen_screen_shows_the_newest_picture_when_it_goes_on() {
     send(&mut model, picture(3, &fleet()[..2]));
     press(&mut model, "p");
     assert_eq!(shown(&model).len(), 2);
+}
+
+#[test]
+fn an_order_by_what_is_measured_follows_the_measurements() {
+    let mut rows = fleet();
+    let mut model = model(&rows);
+    press(&mut model, "/");
+    write(&mut model, "is:busy");
+    press(&mut model, "enter");
+    assert_eq!(shown(&model), ["coder-30b", "chat-8b"]);
+    model.table.sort = Sort::by(Column::Tokens);
+    rows[1].readings.tokens_per_second = Some(300.0);
+    send(&mut model, picture(2, &rows));
+    assert_eq!(shown(&model), ["chat-8b", "coder-30b"]);
+    rows[1].readings.busy_slots = Some(0);
+    send(&mut model, picture(3, &rows));
+    assert_eq!(shown(&model), ["coder-30b"]);
+}
+
+#[test]
+fn what_runs_otherwise_than_its_file_says_has_a_sign_and_the_reason() {
+    let mut rows = fleet();
+    rows[0].broken = true;
+    rows[0].reason =
+        Some("/home/me/fleet/instances/coder-30b/config.toml:3: no such port".to_owned());
+    let mut model = model(&rows);
+    let (text, _) = screen(&model);
+    assert!(text.contains("coder-30b ▲"), "{text}");
+    assert!(text.contains("chat-8b ≠"), "{text}");
+    assert!(
+        !text.contains("typo ▲") && text.contains("✗ invalid"),
+        "{text}"
+    );
+    assert!(
+        text.contains("why     instances/coder-30b/config.toml:3:"),
+        "{text}"
+    );
+    assert!(text.contains("cannot be used; what runs goes on"), "{text}");
+    press(&mut model, "/");
+    write(&mut model, "is:broken");
+    assert_eq!(shown(&model), ["coder-30b", "typo"]);
+}
+
+#[test]
+fn details_stay_until_newer_ones_are_there() {
+    let mut rows = fleet();
+    rows[0].pid = None;
+    let mut model = model(&rows);
+    let coder = name("coder-30b");
+    let known = Details {
+        findings: vec!["first".to_owned()],
+        ..Details::default()
+    };
+    send(
+        &mut model,
+        Msg::Details(coder.clone(), Box::new(known.clone())),
+    );
+    rows[0].pid = Some(41822);
+    let effects = send(&mut model, picture(2, &rows));
+    assert!(
+        effects.contains(&Effect::Details(coder.clone())),
+        "{effects:?}"
+    );
+    assert_eq!(model.details.get(&coder), Some(&known));
+    // Something happens while the answer is under way: it is asked again.
+    rows[0].drift = true;
+    send(&mut model, picture(3, &rows));
+    let effects = send(&mut model, Msg::Details(coder.clone(), Box::new(known)));
+    assert!(effects.contains(&Effect::Details(coder)), "{effects:?}");
 }

@@ -72,7 +72,8 @@ fn consequences(command: Command, rows: &[&InstanceRow]) -> Vec<String> {
                 .map_or_else(String::new, |pid| format!(", pid {pid}"));
             let mut text = format!("{}  {}{pid}", row.name, row.state_word());
             if let Some(busy) = row.readings.busy_slots.filter(|busy| *busy > 0) {
-                write!(text, ", {busy} requests under way").ok(); // a String never refuses
+                let word = if busy == 1 { "request" } else { "requests" };
+                write!(text, ", {busy} {word} under way").ok(); // a String never refuses
             }
             text
         })

@@ -21,6 +21,14 @@ const HISTORY: usize = 5;
 /// From this height on every line is told whole.
 const ROOMY: u16 = 14;
 
+/// How much of each thing is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Room {
+    /// What matters most, one row each.
+    Narrow,
+    Wide,
+}
+
 /// A line of the pane: its name, its text and what it means.
 struct Line {
     label: &'static str,
@@ -59,13 +67,18 @@ pub(super) fn draw(model: &Model, area: Rect, pen: &mut Pen<'_>, hits: &mut Hits
         return;
     };
     let text_width = usize::from(inner.width.saturating_sub(LABEL)).max(1);
-    let lines = lines(model, row, text_width);
+    let room = if inner.height >= ROOMY {
+        Room::Wide
+    } else {
+        Room::Narrow
+    };
+    let lines = lines(model, row, text_width, room);
     let mut shown: Vec<(&str, String, Role)> = Vec::new();
     for line in &lines {
         let mut label = line.label;
         // In the small pane most lines are cut; with room they are told whole.
         let texts = match line.rows() {
-            _ if inner.height >= ROOMY => format::wrap(&line.text, text_width),
+            _ if room == Room::Wide => format::wrap(&line.text, text_width),
             1 => vec![format::cut(&line.text, text_width)],
             rows => format::wrap_to(&line.text, text_width, rows),
         };
@@ -86,7 +99,7 @@ pub(super) fn draw(model: &Model, area: Rect, pen: &mut Pen<'_>, hits: &mut Hits
     }
 }
 
-fn lines(model: &Model, row: &InstanceRow, width: usize) -> Vec<Line> {
+fn lines(model: &Model, row: &InstanceRow, width: usize, room: Room) -> Vec<Line> {
     let mut lines = Vec::new();
     let mut add =
         |label: &'static str, text: String, role: Role| lines.push(Line { label, text, role });
@@ -105,7 +118,7 @@ fn lines(model: &Model, row: &InstanceRow, width: usize) -> Vec<Line> {
         let crash = model.keymap.first(super::super::keymap::Action::Crash);
         add("", format!("{crash} shows what was kept of it"), Role::Dim);
     } else if let Some(reason) = &row.reason {
-        add("why", within(model, reason), Role::Busy);
+        add("why", model.local(reason), Role::Busy);
     }
     if row.broken && row.status.is_live() {
         let edit = model.keymap.first(Action::Edit);
@@ -123,7 +136,7 @@ fn lines(model: &Model, row: &InstanceRow, width: usize) -> Vec<Line> {
         };
         add("url", url, role);
     }
-    rates(model, row, width, &mut add);
+    rates(model, row, width, room, &mut add);
     if row.drift {
         let restart = model.keymap.first(Action::Restart);
         add(
@@ -140,10 +153,12 @@ fn lines(model: &Model, row: &InstanceRow, width: usize) -> Vec<Line> {
                 Role::Text,
             );
         }
-        for finding in &details.findings {
-            add("config", within(model, finding), Role::Busy);
+        // What the reason says already is not said again.
+        let news = |finding: &&String| row.reason.as_ref() != Some(*finding);
+        for finding in details.findings.iter().filter(news) {
+            add("config", model.local(finding), Role::Busy);
         }
-        let path = |path: &std::path::PathBuf| within(model, &path.display().to_string());
+        let path = |path: &std::path::PathBuf| model.local(&path.display().to_string());
         if let Some(model_path) = &details.model_path {
             add("model", path(model_path), Role::Text);
         }
@@ -186,16 +201,12 @@ fn lines(model: &Model, row: &InstanceRow, width: usize) -> Vec<Line> {
     lines
 }
 
-/// Leaves out the home's own path, which the header shows.
-fn within(model: &Model, text: &str) -> String {
-    text.replace(&format!("{}/", model.home.trim_end_matches('/')), "")
-}
-
 /// The measured lines, each with its minute.
 fn rates(
     model: &Model,
     row: &InstanceRow,
     width: usize,
+    room: Room,
     add: &mut impl FnMut(&'static str, String, Role),
 ) {
     let history = model.fleet.history(&row.name);
@@ -224,21 +235,27 @@ fn rates(
         );
     }
     if readings.cpu_percent.is_some() || readings.rss_bytes.is_some() {
+        let series = history.map(|history| (&history.cpu, &history.rss));
         let cpu = readings
             .cpu_percent
             .map_or_else(|| UNKNOWN.to_owned(), format::percent);
         let rss = readings
             .rss_bytes
             .map_or_else(|| UNKNOWN.to_owned(), format::bytes);
-        add(
-            "CPU",
-            graph(
-                history.map(|history| &history.cpu),
-                None,
+        let mut add = |label, series: Option<&Series>, text: &str| {
+            add(label, graph(series, None, text), Role::Measure);
+        };
+        match room {
+            Room::Narrow => add(
+                "CPU",
+                series.map(|both| both.0),
                 &format!("{cpu}  RSS {rss}"),
             ),
-            Role::Measure,
-        );
+            Room::Wide => {
+                add("CPU", series.map(|both| both.0), &cpu);
+                add("RSS", series.map(|both| both.1), &rss);
+            }
+        }
     }
     if let Some(vram) = readings.vram_bytes {
         let device = model

@@ -91,8 +91,8 @@ fn draw_event(model: &Model, event: &Event, area: Rect, pen: &mut Pen<'_>) {
         Level::Info => Role::Text,
         Level::Warning | Level::Error => Role::Strong,
     };
-    let message = event.message.lines().next().unwrap_or_default();
-    pen.cut(x, area.y, room(x), message, role);
+    let message = model.local(event.message.lines().next().unwrap_or_default());
+    pen.cut(x, area.y, room(x), &message, role);
 }
 
 /// The alert strip.
@@ -111,7 +111,7 @@ pub(super) fn alert(model: &Model, area: Rect, pen: &mut Pen<'_>, hits: &mut Hit
             Level::Warning | Level::Info => (pen.look.sign("▲", "!"), Role::Busy),
         };
         let name = event.instance.as_ref().map_or("", InstanceName::as_str);
-        let message = event.message.lines().next().unwrap_or_default();
+        let message = model.local(event.message.lines().next().unwrap_or_default());
         let text = format!(" {sign} {} {name} {message}", clock(model, event.at));
         let room = area.width.saturating_sub(width + 3);
         pen.cut(area.x, area.y, room, &text, role);

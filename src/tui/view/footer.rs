@@ -4,7 +4,7 @@ use ratatui::layout::Rect;
 
 use super::super::format;
 use super::super::host::ImportFrom;
-use super::super::keymap::{Context, ROWS};
+use super::super::keymap::{Action, Context, ROWS};
 use super::super::model::dialog::{Prompt, Purpose};
 use super::super::model::{Hit, Leaving, Model, Pane};
 use super::super::theme::Role;
@@ -40,27 +40,29 @@ fn keys(model: &Model, area: Rect, pen: &mut Pen<'_>, hits: &mut Hits) {
         .clone()
         .filter(|row| first.contains(&row.context))
         .collect();
-    let local = rows.filter(|row| row.context == here || Some(row.context) == also);
+    let nothing = model.fleet.known && model.fleet.rows().is_empty();
+    let local = rows
+        .filter(|row| row.context == here || Some(row.context) == also)
+        // Without an instance there is nothing to do with one.
+        .filter(|row| !nothing || row.context != Context::Table || row.action == Action::New);
     let split = general.len().min(3);
     let order = general[..split]
         .iter()
         .copied()
         .chain(local)
         .chain(general[split..].iter().copied());
-    let quit = format!(
-        "{} quit ",
-        model.keymap.first(super::super::keymap::Action::Quit)
-    );
+    let quit = format!("{} quit ", model.keymap.first(Action::Quit));
     let end = area.right().saturating_sub(format::width(&quit) as u16 + 1);
     let mut x = area.x + 1;
     for row in order {
-        if row.action == super::super::keymap::Action::Quit {
+        if row.action == Action::Quit {
             continue;
         }
         let key = model.keymap.first(row.action);
         let width = (format::width(&key) + 1 + format::width(row.short)) as u16;
-        if x + width + 1 > end {
-            break;
+        // What is too long gives way to what follows it.
+        if x + width + 2 > end {
+            continue;
         }
         let begin = x;
         x = pen.text(x, area.y, width, &key, Role::Accent);
@@ -71,13 +73,13 @@ fn keys(model: &Model, area: Rect, pen: &mut Pen<'_>, hits: &mut Hits) {
         );
         x += 2;
     }
-    let key = model.keymap.first(super::super::keymap::Action::Quit);
+    let key = model.keymap.first(Action::Quit);
     let begin = end;
     let x = pen.text(begin, area.y, 8, &key, Role::Accent);
     let x = pen.text(x + 1, area.y, 5, "quit", Role::Dim);
     hits.add(
         Rect::new(begin, area.y, x.saturating_sub(begin), 1),
-        Hit::Action(super::super::keymap::Action::Quit),
+        Hit::Action(Action::Quit),
     );
 }
 

@@ -121,11 +121,11 @@ fn tabs(model: &Model, area: Rect, pen: &mut Pen<'_>, hits: &mut Hits) {
     let mut x = area.x + 1;
     for (number, (pane, title)) in (1..).zip(Pane::ALL) {
         let chosen = model.focus == pane;
-        let mut text = format!(" {number} {title} ");
-        if area.width < 62 {
-            let short: String = title.chars().take(4).collect();
-            text = format!(" {number} {short} ");
-        }
+        let text = if area.width < 62 {
+            format!(" {number} {}", pane.short())
+        } else {
+            format!(" {number} {title} ")
+        };
         let role = if chosen {
             Role::ButtonChosen
         } else {
