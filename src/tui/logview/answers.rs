@@ -168,7 +168,7 @@ impl LogView {
         self.trouble = Some(why);
         let after = self.log_size.map(|size| size.end);
         let mut effects: Vec<LogEffect> = self.watch(after).into_iter().collect();
-        if self.window.len() == 0 && !self.asked.whole {
+        if self.window.len() == 0 && self.asked.whole.is_none() {
             effects.extend(self.load(At::End, Direction::Backward, Part::End));
         } else {
             effects.extend(self.more());

@@ -135,16 +135,13 @@ impl LogView {
                 Begun::Elsewhere,
                 Turn::No,
             ),
-            Follow::Off { .. } => {
-                let from = At::Cursor(self.window.cursor_at(self.top.line));
-                self.hunt(
-                    wanted,
-                    Direction::Forward,
-                    from,
-                    Begun::Elsewhere,
-                    Turn::Allowed,
-                )
-            }
+            Follow::Off { .. } => self.hunt(
+                wanted,
+                Direction::Forward,
+                self.seen_from(),
+                Begun::Elsewhere,
+                Turn::Allowed,
+            ),
         };
         effects.extend(self.count_anew());
         effects
@@ -162,7 +159,9 @@ impl LogView {
     /// Looks for the next such line from the one that was jumped to, or from the screen.
     pub(super) fn hunt_for(&mut self, wanted: Wanted, direction: Direction) -> Vec<LogEffect> {
         let jumped = self.current.and_then(|place| self.window.position(place));
-        let seen = jumped.filter(|number| (self.top.line..self.bottom()).contains(number));
+        let seen = jumped
+            .filter(|number| (self.top.line..self.bottom()).contains(number))
+            .filter(|_| self.asked.whole.is_none());
         let (from, begun) = match (seen, self.follow) {
             (Some(number), _) => {
                 let behind = usize::from(direction == Direction::Forward);
@@ -170,12 +169,15 @@ impl LogView {
                 (from, Begun::AtMatch)
             }
             (None, Follow::On) => (At::End, Begun::Elsewhere),
-            (None, Follow::Off { .. }) => {
-                let from = At::Cursor(self.window.cursor_at(self.top.line));
-                (from, Begun::Elsewhere)
-            }
+            (None, Follow::Off { .. }) => (self.seen_from(), Begun::Elsewhere),
         };
         self.hunt(wanted, direction, from, begun, Turn::No)
+    }
+
+    /// Where the screen begins, or will as soon as the lines are there that were gone to.
+    fn seen_from(&self) -> At {
+        let cursor = || At::Cursor(self.window.cursor_at(self.top.line));
+        self.asked.whole.unwrap_or_else(cursor)
     }
 
     fn hunt(

@@ -23,7 +23,7 @@ use self::ask::{Ask, Part, Question};
 use self::find::{Find, Hunt};
 use self::marks::Mark;
 use self::prompt::{Kind, Prompt};
-use self::select::Selection;
+use self::select::{Selection, steps};
 use self::window::Window;
 use super::format;
 use super::model::Now;
@@ -145,8 +145,8 @@ pub(in crate::tui) struct LogView {
 /// Questions whose answers are under way.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Asked {
-    /// The page that the whole window is replaced by.
-    whole: bool,
+    /// Where the page begins that the whole window is replaced by.
+    whole: Option<At>,
     older: bool,
     newer: bool,
 }
@@ -492,7 +492,7 @@ impl LogView {
     /// Asks for lines in a direction in which few are left.
     fn more(&mut self) -> Vec<LogEffect> {
         let mut effects = Vec::new();
-        if self.asked.whole {
+        if self.asked.whole.is_some() {
             return effects;
         }
         let before = self.top.line;
@@ -515,7 +515,7 @@ impl LogView {
         self.tickets.last += 1;
         self.tickets.page = self.tickets.last;
         self.asked = Asked {
-            whole: true,
+            whole: Some(at),
             ..Asked::default()
         };
         self.page(part, at, direction).into_iter().collect()
@@ -556,39 +556,5 @@ impl LogView {
             Follow::Off { .. } => direction,
         };
         self.hunt_for(Wanted::Level(LogLevel::Error), direction)
-    }
-}
-
-/// How far an action that moves takes the end of a selection.
-fn steps(action: LogAction, page: usize) -> Option<isize> {
-    let page = isize::try_from(page).unwrap_or(isize::MAX);
-    match action {
-        LogAction::Up => Some(-1),
-        LogAction::Down => Some(1),
-        LogAction::PageUp => Some(-page),
-        LogAction::PageDown => Some(page),
-        LogAction::HalfUp => Some(-(page + 1) / 2),
-        LogAction::HalfDown => Some((page + 1) / 2),
-        LogAction::Top => Some(isize::MIN),
-        LogAction::Bottom => Some(isize::MAX),
-        LogAction::Follow
-        | LogAction::Search
-        | LogAction::Next
-        | LogAction::Previous
-        | LogAction::Filter
-        | LogAction::NextError
-        | LogAction::PreviousError
-        | LogAction::GoToTime
-        | LogAction::Wrap
-        | LogAction::Left
-        | LogAction::Right
-        | LogAction::Timestamps
-        | LogAction::Stream
-        | LogAction::Select
-        | LogAction::Mark
-        | LogAction::Clear
-        | LogAction::Copy
-        | LogAction::Save
-        | LogAction::Open => None,
     }
 }

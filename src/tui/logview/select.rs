@@ -2,7 +2,7 @@
 
 use std::ops::RangeInclusive;
 
-use super::{Follow, LogEffect, LogView};
+use super::{Follow, LogAction, LogEffect, LogView};
 use crate::domain::log::{Cursor, Place, Streams};
 use crate::tui::format;
 
@@ -192,5 +192,39 @@ impl LogView {
                 break;
             }
         }
+    }
+}
+
+/// How far an action that moves takes the end of a selection.
+pub(super) fn steps(action: LogAction, page: usize) -> Option<isize> {
+    let page = isize::try_from(page).unwrap_or(isize::MAX);
+    match action {
+        LogAction::Up => Some(-1),
+        LogAction::Down => Some(1),
+        LogAction::PageUp => Some(-page),
+        LogAction::PageDown => Some(page),
+        LogAction::HalfUp => Some(-(page + 1) / 2),
+        LogAction::HalfDown => Some((page + 1) / 2),
+        LogAction::Top => Some(isize::MIN),
+        LogAction::Bottom => Some(isize::MAX),
+        LogAction::Follow
+        | LogAction::Search
+        | LogAction::Next
+        | LogAction::Previous
+        | LogAction::Filter
+        | LogAction::NextError
+        | LogAction::PreviousError
+        | LogAction::GoToTime
+        | LogAction::Wrap
+        | LogAction::Left
+        | LogAction::Right
+        | LogAction::Timestamps
+        | LogAction::Stream
+        | LogAction::Select
+        | LogAction::Mark
+        | LogAction::Clear
+        | LogAction::Copy
+        | LogAction::Save
+        | LogAction::Open => None,
     }
 }

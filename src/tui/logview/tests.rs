@@ -543,6 +543,20 @@ fn a_log_that_is_jumped_into_before_it_was_counted_has_nothing_newer() {
 }
 
 #[test]
+fn a_search_typed_before_the_lines_are_there_begins_where_was_gone_to() {
+    let mut rig = Rig::new(Log::numbered(5000));
+    rig.act(LogAction::Up);
+    let now = Now::default();
+    let mut effects = rig.view.act(LogAction::Top, now, &TimeZone::UTC);
+    effects.extend(rig.view.act(LogAction::Search, now, &TimeZone::UTC));
+    for code in "00$".chars().map(KeyCode::Char).chain([KeyCode::Enter]) {
+        effects.extend(rig.view.text(KeyEvent::from(code), &TimeZone::UTC));
+    }
+    rig.carry(effects);
+    assert!(rig.title().contains("1 of 49 matches"), "{}", rig.title());
+}
+
+#[test]
 fn a_jump_between_matches_makes_the_next_match_count_anew() {
     let mut rig = Rig::new(Log::numbered(3000));
     rig.type_in(LogAction::Search, "00$");
