@@ -15,6 +15,8 @@ use crate::domain::work::{Order, WorkSnapshot, WorkUnit};
 pub(super) struct Work {
     pub(super) board: Board,
     picture: watch::Sender<Arc<WorkSnapshot>>,
+    /// Whether something is not in the picture yet.
+    pub(super) touched: bool,
     /// Answers that go out after the commit.
     replies: Vec<(WorkReply, Result<WorkUnit, WorkError>)>,
 }
@@ -27,6 +29,7 @@ impl Work {
         Self {
             board,
             picture,
+            touched: true,
             replies: Vec::new(),
         }
     }
@@ -78,6 +81,7 @@ impl Actor {
 
     /// Takes along what must be stored and told of work units.
     pub(in crate::supervisor) fn note_work(&mut self, writes: Vec<WorkWrite>, told: Vec<Told>) {
+        self.work.touched |= !writes.is_empty();
         for write in writes {
             self.recorder.work(write);
         }
@@ -88,15 +92,13 @@ impl Actor {
 
     /// Shows the units as they are stored now, and answers those who asked.
     pub(super) fn publish_work(&mut self) {
-        let generation = self.work.picture.borrow().generation;
-        let mut next = self.work.board.snapshot(generation);
-        let waits = self.units.turns.waits().iter();
-        let waits = waits.map(|(chunk, waits)| (chunk.clone(), waits.to_string()));
-        next.waits = waits.collect();
-        let mut shown = generation;
-        if next != **self.work.picture.borrow() {
+        let mut shown = self.work.picture.borrow().generation;
+        if std::mem::take(&mut self.work.touched) {
             shown += 1;
-            next.generation = shown;
+            let mut next = self.work.board.snapshot(shown);
+            let waits = self.units.turns.waits().iter();
+            let waits = waits.map(|(chunk, waits)| (chunk.clone(), waits.to_string()));
+            next.waits = waits.collect();
             self.work.picture.send_replace(Arc::new(next));
         }
         for (reply, answer) in self.work.replies.drain(..) {
