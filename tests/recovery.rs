@@ -2,12 +2,11 @@
 //! exit code with it.
 
 use std::fs;
-use std::path::Path;
 use std::process::{Command, Stdio};
 
 use crate::support::lines::{self, LINE};
 use crate::support::{
-    Guarded, TestHome, is_gone, kill_hard, real_server, trials, wait_until, with_token,
+    Guarded, TestHome, install, is_gone, kill_hard, real_server, trials, wait_until, with_token,
     write_script,
 };
 
@@ -35,14 +34,6 @@ fn a_killed_owner_loses_nothing_and_the_next_one_adopts() {
     let told = "crashed c ended while nobody watched: killed by SIGKILL from outside";
     assert!(events.iter().any(|event| event == told), "{events:#?}");
     home.ok(&["daemon", "stop", "--instances"]);
-}
-
-/// Puts a program of ours into a folder of the test's own.
-fn install(program: &str, folder: &Path) {
-    let to = folder.join(Path::new(program).file_name().unwrap());
-    if fs::hard_link(program, &to).is_err() {
-        fs::copy(program, &to).unwrap();
-    }
 }
 
 #[test]

@@ -290,6 +290,14 @@ pub(crate) fn write_script(path: &Path, text: &str) {
     assert!(writer.wait().unwrap().success());
 }
 
+/// Puts a program of ours into a folder of the test's own.
+pub(crate) fn install(program: &str, folder: &Path) {
+    let to = folder.join(Path::new(program).file_name().unwrap());
+    if fs::hard_link(program, &to).is_err() {
+        fs::copy(program, &to).unwrap();
+    }
+}
+
 pub(crate) fn is_gone(pid: i32) -> bool {
     os::stat(pid).map_or(true, |stat| stat.state == 'Z')
 }

@@ -1,9 +1,11 @@
 //! Kill -9 of owners and shims while commands run: each phase runs once, and no exit code is lost.
 
 use std::collections::BTreeMap;
+use std::fs;
+use std::process::{Command, Stdio};
 
 use super::Rig;
-use crate::support::{is_gone, kill_hard, trials, wait_until};
+use crate::support::{install, is_gone, kill_hard, trials, wait_until, with_token, write_script};
 
 /// Says that a phase began, and ends it when it is told.
 const STEP: &str = "echo $LLAMA_ORCH_PHASE >> trace; while [ ! -e go-$LLAMA_ORCH_PHASE ]; do \
@@ -189,10 +191,10 @@ fn the_database_may_vanish_and_no_command_does() {
     wait_trace(&rig, "GOAL\n");
     let running = rig.run_file("a");
     rig.home.ok(&["daemon", "stop"]);
-    for file in std::fs::read_dir(rig.home.path().join("state")).unwrap() {
+    for file in fs::read_dir(rig.home.path().join("state")).unwrap() {
         let path = file.unwrap().path();
         if path.display().to_string().contains(".sqlite") {
-            std::fs::remove_file(path).unwrap();
+            fs::remove_file(path).unwrap();
         }
     }
     rig.home.ok(&["daemon", "start"]);
@@ -204,5 +206,71 @@ fn the_database_may_vanish_and_no_command_does() {
     }
     rig.wait_status("a", "DONE");
     assert_eq!(rig.written("trace"), "GOAL\nPLAN\nIMPLEMENT\nCOMPLETE\n");
+    rig.home.ok(&["daemon", "stop"]);
+}
+
+#[test]
+fn a_command_whose_new_shim_could_not_attach_gets_one_later() {
+    let rig = Rig::new(1);
+    let programs = rig.home.path().join("programs");
+    fs::create_dir(&programs).unwrap();
+    install(env!("CARGO_BIN_EXE_llama-orch"), &programs);
+    install(env!("CARGO_BIN_EXE_llama-orch-shim"), &programs);
+    let mut daemon = Command::new(programs.join("llama-orch"));
+    daemon
+        .arg("--home")
+        .arg(rig.home.path())
+        .args(["daemon", "start"]);
+    assert!(daemon.stdin(Stdio::null()).status().unwrap().success());
+    stepwise(&rig, "a");
+    wait_trace(&rig, "GOAL\n");
+    let before = rig.run_file("a");
+    let (shim, away) = (programs.join("llama-orch-shim"), programs.join("away"));
+    fs::rename(&shim, &away).unwrap();
+    write_script(&shim, "#!/bin/sh\nexit 1\n");
+    kill_hard(before.shim.pid);
+    let told = |begins: &str| {
+        let events = rig.home.events();
+        let found = events.iter().filter(|event| event.starts_with(begins));
+        found.count()
+    };
+    let failed = "reconciled - a: its shim is gone and no new one could attach: ";
+    wait_until("the failure is told", || told(failed) == 1);
+    fs::rename(&away, &shim).unwrap();
+    wait_until("a new shim attached", || {
+        rig.home.ok(&["health"]);
+        told("reattached - a: ") == 1
+    });
+    assert_eq!(told(failed), 1);
+    assert_eq!(rig.run_file("a").child, before.child);
+    rig.write("go-GOAL", "7");
+    rig.wait_status("a", "NEEDS_ATTENTION");
+    rig.home.ok(&["daemon", "stop"]);
+}
+
+#[test]
+fn what_a_killed_command_leaves_behind_holds_its_unit_back_until_it_is_gone() {
+    let rig = Rig::new(1);
+    rig.home.ok(&["daemon", "start"]);
+    let line = "GOAL=echo GOAL >> trace; test -e left || { touch left; sleep 600 & sleep 601; }";
+    rig.create("a", &["--command", line]);
+    wait_until("it runs", || rig.worktree().join("left").exists());
+    let run = rig.run_file("a");
+    rig.home.ok(&["daemon", "stop"]);
+    kill_hard(run.shim.pid);
+    kill_hard(run.child.pid);
+    let left = with_token(&run.token);
+    assert!(!left.is_empty());
+    rig.home.ok(&["daemon", "start"]);
+    rig.wait_status("a", "NEEDS_ATTENTION");
+    rig.home.ok(&["work-unit", "status", "a", "READY"]);
+    rig.wait_for("a", "held back", |unit| {
+        let waiting = unit["waiting"].as_str().unwrap_or_default();
+        unit["status"] == "READY" && waiting.contains("something of its last run still lives")
+    });
+    assert_eq!(rig.written("trace"), "GOAL\n");
+    rig.home.ok(&["orphans", "--stop", &left[0].to_string()]);
+    rig.wait_for("a", "run again", |unit| unit["phase"] == "PLAN");
+    assert_eq!(rig.written("trace"), "GOAL\nGOAL\n");
     rig.home.ok(&["daemon", "stop"]);
 }

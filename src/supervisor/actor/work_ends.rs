@@ -99,6 +99,7 @@ impl Actor {
 
     pub(super) fn unit_attached(&mut self, chunk: Chunk, live: Box<LiveRun>) {
         self.units.starting.remove(&chunk);
+        self.units.shimless.remove(&chunk);
         let message = format!("{chunk}: its shim was gone; a new one took over its logs");
         self.announce(None, Level::Warning, EventType::Reattached, message);
         self.watch_unit(chunk, live);
@@ -107,14 +108,17 @@ impl Actor {
     pub(super) fn unit_attach_failed(&mut self, chunk: Chunk, live: LiveRun, why: &str) {
         self.units.starting.remove(&chunk);
         if live.child_is_alive() {
-            let message = format!(
-                "{chunk}: its shim is gone and no new one could attach: {why}; no log until its \
-                 command ends"
-            );
-            self.announce(None, Level::Error, EventType::Reconciled, message);
+            if self.units.shimless.insert(chunk.clone()) {
+                let message = format!(
+                    "{chunk}: its shim is gone and no new one could attach: {why}; its log is lost \
+                     until one can, which is tried again and again"
+                );
+                self.announce(None, Level::Error, EventType::Reconciled, message);
+            }
             self.watch_unit(chunk, Box::new(live.without_shim()));
             return;
         }
+        self.units.shimless.remove(&chunk);
         let paths = self.unit_paths(&chunk);
         let (exit, traces) = ends::collect(&paths, &live, &mut self.oom);
         self.end_unit(chunk, &live.run, &exit, traces);
@@ -148,8 +152,19 @@ impl Actor {
             .collect()
     }
 
-    /// Looks again at runs that could not be proven, beside the loop.
-    pub(super) fn look_for_units(&self) {
+    /// Looks again at runs that could not be proven, and tries again to attach to those that live
+    /// without a shim; beside the loop.
+    pub(super) fn look_for_units(&mut self) {
+        let running = self.units.running.iter();
+        let shimless =
+            running.filter(|(_, Watching { live, .. })| !live.has_shim() && live.child_is_alive());
+        let shimless: Vec<Chunk> = shimless.map(|(chunk, _)| chunk.clone()).collect();
+        for chunk in shimless {
+            if let Some(Watching { live, .. }) = self.units.running.remove(&chunk) {
+                self.watcher.forget(live.watched_fd());
+                self.attach_unit(chunk, live);
+            }
+        }
         let unwatched = self.unwatched_units();
         if unwatched.is_empty() {
             return;

@@ -6,7 +6,7 @@
 //! phase runs twice and no exit code is lost, whenever an owner dies. `work_ends` is the other
 //! half: what came of the runs, and of those of earlier owners.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
@@ -45,6 +45,8 @@ pub(super) struct UnitRuns {
     put_off: BTreeMap<Chunk, u32>,
     /// What was told of units whose process could not be proven.
     pub(super) unproven: BTreeMap<Chunk, String>,
+    /// Units of which it was told that no shim could attach to their run.
+    pub(super) shimless: BTreeSet<Chunk>,
     /// What follows once the turn is stored.
     pub(super) acts: Vec<Act>,
     /// Whether something happened since the last look whose turn it is.
@@ -122,7 +124,9 @@ impl Actor {
         let places = self.settings.work.max_parallel;
         let fleet = &self.fleet;
         let set = self.work.board.set();
+        let before = self.units.turns.waits().clone();
         let turns = self.units.turns.next(set, places, |name| need(fleet, name));
+        self.work.touched |= *self.units.turns.waits() != before;
         for turn in turns {
             match turn {
                 Turn::Begin(chunk) => self.begin_unit(chunk),
