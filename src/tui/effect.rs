@@ -10,9 +10,12 @@ use super::host::{Host, ImportRequest};
 use super::logview::{self, LogEffect};
 use super::mailbox::Mailbox;
 use super::model::Msg;
-use crate::api::client::Client;
+use super::model::work::{WorkMsg, WorkOrder};
+use crate::api::client::{Client, ClientError};
+use crate::api::wire::{NewWorkUnit, WorkAnswerBody, WorkUnitPatch};
 use crate::domain::instance::InstanceName;
 use crate::domain::run::StopMode;
+use crate::domain::work::{Chunk, Waiters};
 
 /// What is asked of the supervisor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,6 +68,8 @@ pub(super) enum Effect {
     },
     Copy(String),
     Log(LogEffect),
+    Work(WorkOrder),
+    WorkHistory(Chunk),
     /// Show a file in the pager; needs the terminal.
     Page(PathBuf),
     Suspend,
@@ -104,6 +109,9 @@ const REFRESH_TIME: Duration = Duration::from_secs(3);
 
 /// A build that is asked for its devices for the first time may take longer; then the start goes on.
 const WEIGH_TIME: Duration = Duration::from_secs(3);
+
+/// Lines of a work unit's history that are asked for.
+const WORK_HISTORY: u32 = 500;
 
 /// Carries effects out on the runtime; answers arrive in the mailbox.
 pub(super) struct Carrier {
@@ -170,6 +178,25 @@ impl Carrier {
         });
     }
 
+    pub(super) fn work(&self, order: WorkOrder) {
+        let (host, mailbox) = (Arc::clone(&self.host), self.mailbox.clone());
+        self.runtime.spawn(async move {
+            let answer = order_work(&host.client(), order).await;
+            let told = answer.map_err(|error| error.to_string());
+            mailbox.post(Msg::Work(WorkMsg::Answered(told)));
+        });
+    }
+
+    pub(super) fn work_history(&self, chunk: Chunk) {
+        let (host, mailbox) = (Arc::clone(&self.host), self.mailbox.clone());
+        self.runtime.spawn(async move {
+            let answer = host.client().work_history(&chunk, WORK_HISTORY).await;
+            let changes = answer.map(|body| body.changes);
+            let changes = changes.map_err(|error| error.to_string());
+            mailbox.post(Msg::Work(WorkMsg::History(chunk, changes)));
+        });
+    }
+
     pub(super) fn hand_over(&self) {
         let (host, mailbox) = (Arc::clone(&self.host), self.mailbox.clone());
         self.runtime.spawn(async move {
@@ -186,6 +213,47 @@ impl Carrier {
                 mailbox.post(msg);
             }
         });
+    }
+}
+
+/// Asks for a change of a work unit; returns what was done in words.
+async fn order_work(client: &Client, order: WorkOrder) -> Result<String, ClientError> {
+    let stands = |answer: &WorkAnswerBody| {
+        let unit = &answer.unit;
+        format!("{}: {} in phase {}", unit.chunk, unit.status, unit.phase)
+    };
+    match order {
+        WorkOrder::Create(chunk) => {
+            let unit = NewWorkUnit {
+                chunk: chunk.to_string(),
+                ..NewWorkUnit::default()
+            };
+            let answer = client.create_work_unit(&unit).await?;
+            Ok(format!("created {}", stands(&answer)))
+        }
+        WorkOrder::Move {
+            chunk,
+            status,
+            reason,
+        } => {
+            let patch = WorkUnitPatch {
+                status: Some(status.to_string()),
+                reason,
+                ..WorkUnitPatch::default()
+            };
+            Ok(stands(&client.change_work_unit(&chunk, &patch).await?))
+        }
+        WorkOrder::Phase { chunk, phase } => {
+            let patch = WorkUnitPatch {
+                phase: Some(phase),
+                ..WorkUnitPatch::default()
+            };
+            Ok(stands(&client.change_work_unit(&chunk, &patch).await?))
+        }
+        WorkOrder::Remove(chunk) => {
+            let answer = client.delete_work_unit(&chunk, Waiters::Release).await?;
+            Ok(format!("removed {}", answer.unit.chunk))
+        }
     }
 }
 

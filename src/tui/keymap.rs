@@ -8,6 +8,7 @@ use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use super::fault;
 use super::logview::LogAction;
 use super::model::Pane;
+use super::model::work::WorkAction;
 
 /// What a key, a palette entry, a menu line or a click asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -66,6 +67,7 @@ pub enum Action {
     EventsSelected,
     EventsJump,
     Log(LogAction),
+    Work(WorkAction),
 }
 
 /// Where a key means something.
@@ -77,6 +79,7 @@ pub(super) enum Context {
     Events,
     Detail,
     Diagnostics,
+    Work,
 }
 
 /// One row of the table.
@@ -119,6 +122,17 @@ rows! {
     Global "log" ["3"] "" "go to the log" => Action::Show(Pane::Log);
     Global "detail" ["4"] "" "go to the detail of the selected instance" => Action::Show(Pane::Detail);
     Global "diagnostics" ["5"] "" "show what this program says about itself" => Action::Show(Pane::Diagnostics);
+    Global "work" ["6"] "" "show the work units" => Action::Show(Pane::Work);
+    Work "work-menu" ["enter"] "actions" "choose what to do with the selected work unit" => Action::Work(WorkAction::Menu);
+    Work "work-new" ["n"] "new" "make a new work unit" => Action::Work(WorkAction::New);
+    Work "work-claim" ["s"] "take" "RUNNING: take the work unit up" => Action::Work(WorkAction::Claim);
+    Work "work-ready" ["u"] "ready" "READY: put the work unit back, or reopen it after a question" => Action::Work(WorkAction::Ready);
+    Work "work-done" ["d"] "done" "DONE: end the work unit, which frees what waits for it" => Action::Work(WorkAction::Finish);
+    Work "work-attention" ["x"] "attention" "NEEDS_ATTENTION: ask for a person, with a reason; stops its command after a question" => Action::Work(WorkAction::Flag);
+    Work "work-phase" ["f"] "phase" "move the work unit to its next phase" => Action::Work(WorkAction::NextPhase);
+    Work "work-history" ["i"] "history" "show every change of the work unit" => Action::Work(WorkAction::History);
+    Work "work-hide-done" ["H"] "hide done" "hide or show the work units that are DONE" => Action::Work(WorkAction::HideDone);
+    Work "work-remove" ["X", "delete"] "" "remove the work unit, after a question" => Action::Work(WorkAction::Remove);
     Table "menu" ["enter"] "actions" "choose what to do with the selected or marked" => Action::Menu;
     Table "filter" ["/"] "filter" "filter: words, regex, key:value, ! for not" => Action::Filter;
     Table "start" ["s"] "start" "start the selected or marked" => Action::Start;
@@ -389,6 +403,7 @@ impl Context {
             Pane::Log => Self::Log,
             Pane::Detail => Self::Detail,
             Pane::Diagnostics => Self::Diagnostics,
+            Pane::Work => Self::Work,
         }
     }
 
@@ -400,6 +415,7 @@ impl Context {
             Self::Events => "Events",
             Self::Detail => "Detail",
             Self::Diagnostics => "Diagnostics",
+            Self::Work => "Work units",
         }
     }
 }

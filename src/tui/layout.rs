@@ -43,6 +43,7 @@ pub(super) struct Areas {
     pub(super) detail: Rect,
     pub(super) log: Rect,
     pub(super) diagnostics: Rect,
+    pub(super) work: Rect,
     pub(super) footer: Rect,
 }
 
@@ -103,7 +104,7 @@ pub(super) fn arrange(width: u16, height: u16, wishes: &Wishes) -> Areas {
         *areas.of(wishes.focus) = rest;
         return areas;
     }
-    if wishes.zoom || wishes.focus == Pane::Diagnostics {
+    if wishes.zoom || wishes.focus.is_alone() {
         *areas.of(wishes.focus) = rest;
         return areas;
     }
@@ -148,6 +149,7 @@ impl Areas {
             Pane::Log => &mut self.log,
             Pane::Detail => &mut self.detail,
             Pane::Diagnostics => &mut self.diagnostics,
+            Pane::Work => &mut self.work,
         }
     }
 }

@@ -41,6 +41,7 @@ use tokio::runtime::Handle;
 
 pub use self::effect::{Command, Ending};
 pub use self::mailbox::Mailbox;
+pub use self::model::work::WorkMsg;
 pub use self::model::{Msg, Now, Preferences, Supervisor};
 pub use self::theme::{Environment, ThemeName};
 
@@ -332,6 +333,8 @@ impl Dashboard {
                 None
             }),
             Effect::Log(effect) => self.carrier.log(effect),
+            Effect::Work(order) => self.carrier.work(order),
+            Effect::WorkHistory(chunk) => self.carrier.work_history(chunk),
             Effect::HandOver => self.carrier.hand_over(),
             #[cfg(debug_assertions)]
             Effect::Panic(thread) => fault::strike(thread, &self.carrier),

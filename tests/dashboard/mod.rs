@@ -4,6 +4,7 @@ mod demo;
 mod log;
 mod outside;
 mod panics;
+mod work;
 
 use std::time::Duration;
 

@@ -6,10 +6,11 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use crate::api::client::{Client, ClientError, pace};
+use crate::api::error::ErrorCode;
 use crate::api::wire::EventBody;
 use crate::domain::event::EventFilter;
 use crate::domain::fleet::FleetSnapshot;
-use crate::tui::{Mailbox, Msg};
+use crate::tui::{Mailbox, Msg, WorkMsg};
 
 /// The longest one question waits for news.
 const WAIT: Duration = Duration::from_secs(20);
@@ -17,20 +18,22 @@ const WAIT: Duration = Duration::from_secs(20);
 /// Events asked for at once.
 const EVENTS: u32 = 1000;
 
-/// Two questions that are always open; both end when this is dropped.
+/// Three questions that are always open; all end when this is dropped.
 pub(super) struct Watch {
     pictures: JoinHandle<()>,
     events: JoinHandle<()>,
+    work: JoinHandle<()>,
     broken: mpsc::Receiver<String>,
 }
 
 impl Watch {
     /// Starts to watch a supervisor.
     pub(super) fn start(client: &Client, mailbox: &Mailbox) -> Self {
-        let (tell, broken) = mpsc::channel(2);
+        let (tell, broken) = mpsc::channel(3);
         let pictures = watch_pictures(client.clone(), mailbox.clone());
         let events = watch_events(client.clone(), mailbox.clone());
-        let other = tell.clone();
+        let work = watch_work(client.clone(), mailbox.clone());
+        let (other, third) = (tell.clone(), tell.clone());
         Self {
             pictures: tokio::spawn(async move {
                 let error = pictures.await;
@@ -40,6 +43,10 @@ impl Watch {
                 let error = events.await;
                 other.send(error.to_string()).await.ok(); // likewise
             }),
+            work: tokio::spawn(async move {
+                let error = work.await;
+                third.send(error.to_string()).await.ok(); // likewise
+            }),
             broken,
         }
     }
@@ -48,7 +55,7 @@ impl Watch {
     pub(super) async fn broken(&mut self) -> String {
         match self.broken.recv().await {
             Some(why) => why,
-            // Both have told it already.
+            // All have told it already.
             None => std::future::pending().await,
         }
     }
@@ -58,6 +65,7 @@ impl Drop for Watch {
     fn drop(&mut self) {
         self.pictures.abort();
         self.events.abort();
+        self.work.abort();
     }
 }
 
@@ -92,6 +100,30 @@ async fn watch_events(client: Client, mailbox: Mailbox) -> ClientError {
         let events: Vec<_> = body.events.iter().filter_map(EventBody::to_event).collect();
         if !events.is_empty() {
             mailbox.post(Msg::Events(events));
+        }
+        tokio::time::sleep(pace::WATCHING).await;
+    }
+}
+
+async fn watch_work(client: Client, mailbox: Mailbox) -> ClientError {
+    let mut seen = None;
+    loop {
+        let answer = match seen {
+            None => client.work_units().await,
+            Some(generation) => client.work_units_after(generation, WAIT).await,
+        };
+        match answer {
+            Ok(body) => {
+                if seen != Some(body.generation) {
+                    seen = Some(body.generation);
+                    mailbox.post(Msg::Work(WorkMsg::Units(Box::new(body))));
+                }
+            }
+            // An owner of an earlier version knows no work units; all else it does.
+            Err(ClientError::Refused(body)) if body.code == ErrorCode::NotFound => {
+                return std::future::pending().await;
+            }
+            Err(error) => return error,
         }
         tokio::time::sleep(pace::WATCHING).await;
     }

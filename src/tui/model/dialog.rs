@@ -6,6 +6,7 @@ use super::super::effect::{Effect, Ending};
 use super::super::host::ImportFrom;
 use super::super::keymap::Action;
 use super::sheet::Sheet;
+use crate::domain::work::Chunk;
 
 /// One thing at a time asks for attention; a stack, because help opens over anything.
 #[derive(Clone, Debug)]
@@ -98,4 +99,8 @@ pub(in crate::tui) enum Purpose {
     NameInstance(usize),
     /// What to take over: a path, or a command.
     ImportFrom(ImportFrom),
+    /// The name of a new work unit.
+    NameUnit,
+    /// Why a work unit needs attention.
+    Attention(Chunk),
 }

@@ -8,6 +8,7 @@ pub(super) mod notice;
 pub(super) mod sheet;
 pub(super) mod sort;
 pub(super) mod table;
+pub(super) mod work;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,6 +20,7 @@ use self::feed::Feed;
 use self::fleet::Fleet;
 use self::notice::{Kind, Notices};
 use self::table::Table;
+use self::work::{Work, WorkMsg};
 use super::effect::{Command, Ending};
 use super::host::{ConfigReport, CrashBundle, Details, ImportReport, ImportRequest, Template};
 use super::keymap::{Action, Keymap};
@@ -43,25 +45,36 @@ pub enum Pane {
     Log,
     Detail,
     Diagnostics,
+    Work,
 }
 
 impl Pane {
-    pub(super) const ALL: [(Self, &'static str); 5] = [
+    pub(super) const ALL: [(Self, &'static str); 6] = [
         (Self::Table, "Instances"),
         (Self::Events, "Events"),
         (Self::Log, "Log"),
         (Self::Detail, "Detail"),
         (Self::Diagnostics, "Diagnostics"),
+        (Self::Work, "Work"),
     ];
 
-    /// Its title where there is little room.
+    /// Its title where there is little room: all of them fit into the narrowest screen.
     pub(super) fn short(self) -> &'static str {
         match self {
             Self::Table => "Inst",
-            Self::Events => "Events",
+            Self::Events => "Evts",
             Self::Log => "Log",
-            Self::Detail => "Detail",
-            Self::Diagnostics => "Diag",
+            Self::Detail => "Det",
+            Self::Diagnostics => "Dia",
+            Self::Work => "Work",
+        }
+    }
+
+    /// Whether it shares the screen with no other pane.
+    pub(super) fn is_alone(self) -> bool {
+        match self {
+            Self::Diagnostics | Self::Work => true,
+            Self::Table | Self::Events | Self::Log | Self::Detail => false,
         }
     }
 }
@@ -131,6 +144,7 @@ pub enum Msg {
     Exported(Result<String, String>),
     Imported(ImportRequest, Result<ImportReport, String>),
     Log(LogMsg),
+    Work(WorkMsg),
     /// Something to tell; the second is told as bad.
     Notice(String),
     Failed(String),
@@ -154,6 +168,8 @@ pub enum Hit {
     Row(usize),
     Column(table::Column),
     Event(usize),
+    /// A line of the work units, counted over what is shown.
+    Unit(usize),
     LogLine(Place),
     /// A line of the open menu, palette or dialog.
     Choice(usize),
@@ -218,6 +234,7 @@ pub(super) struct Model {
     pub(super) table: Table,
     pub(super) feed: Feed,
     pub(super) log: LogView,
+    pub(super) work: Work,
     pub(super) details: BTreeMap<InstanceName, Details>,
     /// The question that is under way.
     pub(super) details_asked: Option<InstanceName>,
@@ -278,6 +295,7 @@ impl Model {
             table: Table::default(),
             feed: Feed::default(),
             log: LogView::default(),
+            work: Work::default(),
             details: BTreeMap::new(),
             details_asked: None,
             details_outdated: BTreeSet::new(),

@@ -8,3 +8,4 @@ mod sheets;
 mod sizes;
 mod tables;
 pub(super) mod typing;
+mod work;

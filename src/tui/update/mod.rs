@@ -12,6 +12,7 @@ mod prompt;
 mod quit;
 mod sheet;
 mod starting;
+mod work;
 
 pub(in crate::tui) use self::dialogs::matching;
 
@@ -87,6 +88,7 @@ pub(super) fn update(model: &mut Model, msg: Msg, now: Now) -> Vec<Effect> {
             }
             log_effects(model.log.update(msg))
         }
+        Msg::Work(msg) => work::message(model, msg),
         Msg::Notice(text) => tell(model, Kind::Info, text),
         Msg::Failed(text) => tell(model, Kind::Bad, text),
         Msg::Resumed => {
@@ -123,7 +125,7 @@ fn relook(model: &mut Model) {
 
 /// Brings the parts that follow from others up to date.
 fn settle(model: &mut Model, effects: &mut Vec<Effect>) {
-    if model.focus != Pane::Table && model.focus != Pane::Diagnostics {
+    if model.focus != Pane::Table && !model.focus.is_alone() {
         model.second = model.focus;
     }
     let areas = model.areas();
@@ -292,6 +294,7 @@ fn act(model: &mut Model, action: Action) -> Vec<Effect> {
             Vec::new()
         }
         Action::EventsJump => movement::jump(model),
+        Action::Work(action) => work::act(model, action),
         Action::Log(LogAction::Open) => commands::page(model),
         Action::Log(action) => log_effects(model.log.act(action, model.now, &model.zone)),
     }
@@ -306,7 +309,7 @@ fn go_to_pane(model: &mut Model, pane: Pane) -> Vec<Effect> {
     Vec::new()
 }
 
-/// Returns the pane that Tab goes to; the diagnostics are only reached by their number.
+/// Returns the pane that Tab goes to; those that stand alone are only reached by their numbers.
 fn neighbour(model: &Model, step: isize) -> Pane {
     const ROUND: [Pane; 4] = [Pane::Table, Pane::Events, Pane::Detail, Pane::Log];
     let here = ROUND.iter().position(|pane| *pane == model.focus);
@@ -325,7 +328,7 @@ fn resize(model: &mut Model, step: i16) -> Vec<Effect> {
         (Pane::Events, _) => splits.events = grown(splits.events, step),
         (Pane::Detail, _) => splits.events = grown(splits.events, -step),
         (Pane::Log, _) => splits.middle = grown(splits.middle, -step),
-        (Pane::Diagnostics, _) => {}
+        (Pane::Diagnostics | Pane::Work, _) => {}
     }
     remembered(model)
 }

@@ -50,6 +50,10 @@ fn go(model: &mut Model, step: isize, action: LogAction) -> Vec<Effect> {
             model.detail_scroll = model.detail_scroll.saturating_add_signed(step);
             Vec::new()
         }
+        Pane::Work => {
+            model.work.go(step);
+            Vec::new()
+        }
         Pane::Log => log_effects(model.log.act(action, model.now, &model.zone)),
     }
 }

@@ -6,6 +6,7 @@ use super::super::layout::Class;
 use super::super::model::dialog::Dialog;
 use super::super::model::sort::Sort;
 use super::super::model::table::Line;
+use super::super::model::work::WorkAction;
 use super::super::model::{Dirty, Hit, Model, Pane, Split};
 use super::sheet::{self, Outcome};
 use super::{act, dialogs, go_to_pane, log_effects, movement, quit, remembered};
@@ -25,6 +26,7 @@ pub(super) fn click(model: &mut Model, hit: Hit) -> Vec<Effect> {
         | Hit::Row(_)
         | Hit::Column(_)
         | Hit::Event(_)
+        | Hit::Unit(_)
         | Hit::LogLine(_)
         | Hit::Split(_)
             if !model.dialogs.is_empty() =>
@@ -49,6 +51,14 @@ pub(super) fn click(model: &mut Model, hit: Hit) -> Vec<Effect> {
         Hit::LogLine(place) => {
             model.log.press(place);
             go_to_pane(model, Pane::Log)
+        }
+        Hit::Unit(place) => {
+            let again = model.focus == Pane::Work && model.work.place() == place;
+            model.work.go_to(place);
+            match again {
+                true => act(model, Action::Work(WorkAction::Menu)),
+                false => go_to_pane(model, Pane::Work),
+            }
         }
         Hit::Event(back) => {
             go_to_pane(model, Pane::Events);
@@ -134,6 +144,10 @@ pub(super) fn wheel(model: &mut Model, pane: Pane, lines: i32) -> Vec<Effect> {
             Vec::new()
         }
         Pane::Log => log_effects(model.log.wheel(lines)),
+        Pane::Work => {
+            model.work.go(step);
+            Vec::new()
+        }
         Pane::Detail | Pane::Diagnostics => {
             model.detail_scroll = model.detail_scroll.saturating_add_signed(step);
             Vec::new()

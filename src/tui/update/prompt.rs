@@ -8,13 +8,16 @@ use super::super::effect::Effect;
 use super::super::model::dialog::{Dialog, Prompt, Purpose};
 use super::super::model::filter::Filter;
 use super::super::model::{Model, Pane};
-use super::import;
+use super::{import, work};
 
 pub(super) fn open(model: &mut Model, purpose: Purpose) -> Vec<Effect> {
     let before = match purpose {
         Purpose::FilterTable => model.table.filter.text().to_owned(),
         Purpose::FilterEvents => model.feed.filter.text().to_owned(),
-        Purpose::NameInstance(_) | Purpose::ImportFrom(_) => String::new(),
+        Purpose::NameInstance(_)
+        | Purpose::ImportFrom(_)
+        | Purpose::NameUnit
+        | Purpose::Attention(_) => String::new(),
     };
     model.prompt = Some(Prompt {
         purpose,
@@ -42,7 +45,13 @@ pub(super) fn key(model: &mut Model, event: KeyEvent) -> Vec<Effect> {
             model.prompt = None;
             return match purpose {
                 Purpose::FilterTable | Purpose::FilterEvents => Vec::new(),
-                Purpose::NameInstance(_) | Purpose::ImportFrom(_) if text.is_empty() => Vec::new(),
+                Purpose::NameInstance(_) | Purpose::ImportFrom(_) | Purpose::NameUnit
+                    if text.is_empty() =>
+                {
+                    Vec::new()
+                }
+                Purpose::NameUnit => work::create(model, &text),
+                Purpose::Attention(chunk) => work::flag(model, chunk, text),
                 Purpose::NameInstance(template) => vec![Effect::Create {
                     template,
                     name: text,
@@ -70,7 +79,10 @@ fn apply(model: &mut Model, purpose: &Purpose, text: &str) {
             model.feed.filter = Filter::parse(text);
             model.feed.keep();
         }
-        Purpose::NameInstance(_) | Purpose::ImportFrom(_) => {}
+        Purpose::NameInstance(_)
+        | Purpose::ImportFrom(_)
+        | Purpose::NameUnit
+        | Purpose::Attention(_) => {}
     }
 }
 

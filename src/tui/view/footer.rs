@@ -84,7 +84,8 @@ fn keys(model: &Model, area: Rect, pen: &mut Pen<'_>, hits: &mut Hits) {
 }
 
 fn typed(prompt: &Prompt, area: Rect, pen: &mut Pen<'_>) {
-    let (label, hint) = match prompt.purpose {
+    let attention;
+    let (label, hint) = match &prompt.purpose {
         Purpose::FilterTable => (
             "filter: ",
             "words, regex, key:value (state tag model port is …), ! for not",
@@ -95,6 +96,11 @@ fn typed(prompt: &Prompt, area: Rect, pen: &mut Pen<'_>) {
         Purpose::ImportFrom(ImportFrom::Presets) => ("presets file: ", "a path; ~ is home"),
         Purpose::ImportFrom(ImportFrom::Command) => {
             ("command: ", "VARIABLE=value llama-server -m …")
+        }
+        Purpose::NameUnit => ("name of the new work unit: ", "a-z 0-9 _ . -"),
+        Purpose::Attention(chunk) => {
+            attention = format!("why {chunk} needs attention: ");
+            (attention.as_str(), "a few words, or none")
         }
     };
     let mut x = pen.text(area.x + 1, area.y, area.width, label, Role::Accent);

@@ -14,6 +14,7 @@ mod sheet;
 mod spark;
 mod table;
 mod toasts;
+mod work;
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -83,6 +84,7 @@ pub(super) fn view(model: &Model, buffer: &mut Buffer) -> Hits {
     detail::draw(model, areas.detail, &mut pen, &mut hits);
     log::draw(model, areas.log, &mut pen, &mut hits);
     diagnostics::draw(model, areas.diagnostics, &mut pen, &mut hits);
+    work::draw(model, areas.work, &mut pen, &mut hits);
     footer::draw(model, areas.footer, &mut pen, &mut hits);
     splits(model, &areas, &mut hits);
     toasts::draw(model, &areas, &mut pen, &mut hits);
@@ -121,7 +123,7 @@ fn tabs(model: &Model, area: Rect, pen: &mut Pen<'_>, hits: &mut Hits) {
     let mut x = area.x + 1;
     for (number, (pane, title)) in (1..).zip(Pane::ALL) {
         let chosen = model.focus == pane;
-        let text = if area.width < 62 {
+        let text = if area.width < 66 {
             format!(" {number} {}", pane.short())
         } else {
             format!(" {number} {title} ")
