@@ -65,6 +65,40 @@ fn a_crash_is_told_where_it_is_seen() {
 }
 
 #[test]
+fn a_crash_is_told_over_a_log_that_has_the_whole_screen() {
+    let (home, mut terminal) = open(&["chat"], &[]);
+    terminal.write("3z");
+    terminal.wait("only the log", |terminal| {
+        !terminal.text().contains("1 Instances") && terminal.text().contains("3 Log chat")
+    });
+    kill_hard(home.pid("chat"));
+    terminal.wait("the toast", |terminal| {
+        terminal.text().contains("▌ chat ") && terminal.text().contains("SIGKILL")
+    });
+}
+
+#[test]
+fn events_for_an_instance_are_asked_for_on_the_command_line() {
+    let home = TestHome::new();
+    for name in ["one", "two"] {
+        home.simulated(name, &["--sim-load-time", "0"], "autostart = true");
+    }
+    let path = home.path().to_str().unwrap();
+    let program = env!("CARGO_BIN_EXE_llama-orch");
+    let args = ["--home", path, "--events-for", "two"];
+    let mut terminal = Terminal::open(program, &args, &[]);
+    terminal.wait("only the events of two", |terminal| {
+        let text = terminal.text();
+        let events = |name: &str| {
+            text.lines()
+                .filter(|line| line.contains("INFO") && line.contains(name))
+                .count()
+        };
+        text.contains("Events  two") && events(" two ") > 1 && events(" one ") == 0
+    });
+}
+
+#[test]
 fn an_edit_returns_with_the_plan_of_what_changes() {
     let home_tools = tempfile::tempdir().unwrap();
     let editor = home_tools.path().join("editor");

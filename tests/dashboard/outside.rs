@@ -126,3 +126,30 @@ fn an_edit_that_breaks_the_file_is_explained_and_seen_in_the_table() {
     terminal.wait_text("what runs goes on");
     assert_eq!(home.pid("chat"), pid);
 }
+
+#[test]
+fn a_new_instance_comes_from_a_template_through_the_editor_to_ready() {
+    let editor = Tool::new("cat \"$1\" > \"$OUT\"");
+    let variables = [("EDITOR", editor.command()), ("VISUAL", String::new())];
+    let variables = variables
+        .each_ref()
+        .map(|(name, value)| (*name, value.as_str()));
+    let home = crate::support::TestHome::new();
+    let mut terminal = crate::support::terminal::Terminal::dashboard(&home, &variables);
+    terminal.wait_text("No instances yet.");
+    terminal.write("n");
+    terminal.wait_text("New instance from");
+    terminal.write("4");
+    terminal.wait_text("name of the new instance:");
+    terminal.write("fresh\r");
+    terminal.wait("its row", |terminal| {
+        let text = terminal.text();
+        text.lines()
+            .any(|line| line.contains("fresh") && line.contains("○ stopped"))
+    });
+    let edited = fs::read_to_string(editor.out()).unwrap();
+    let file = home.path().join("instances/fresh/config.toml");
+    assert_eq!(edited, fs::read_to_string(file).unwrap());
+    terminal.write("s");
+    terminal.wait_text("fresh: ready at");
+}

@@ -9,7 +9,7 @@ use super::super::model::notice::{Kind, Underway};
 use super::super::model::{Dirty, Model, Pane, Supervisor};
 use super::super::panics::Panicked;
 use super::{quit, tell};
-use crate::domain::event::Event;
+use crate::domain::event::{Event, Level};
 use crate::domain::fleet::{FleetSnapshot, InstanceRow};
 use crate::domain::instance::InstanceName;
 use crate::domain::lifecycle::{Health, Status};
@@ -140,12 +140,26 @@ pub(super) fn events(model: &mut Model, events: Vec<Event>) -> Vec<Effect> {
             model.feed.unseen = 0;
         } else {
             model.notices.watch(&fresh);
+            announce(model, &fresh);
         }
     } else {
         model.feed.unseen = 0;
     }
     model.soil(Dirty::Soon);
     Vec::new()
+}
+
+/// Tells errors where the alert cannot be seen because one pane has the whole screen.
+fn announce(model: &mut Model, events: &[Event]) {
+    if !model.areas().alert.is_empty() {
+        return;
+    }
+    for event in events.iter().filter(|event| event.level == Level::Error) {
+        let name = event.instance.as_ref().map(|name| format!("{name} "));
+        let message = model.local(event.message.lines().next().unwrap_or_default());
+        let text = format!("{}{message}", name.unwrap_or_default());
+        model.notices.tell(Kind::Bad, text, model.now.mono);
+    }
 }
 
 pub(super) fn supervisor(model: &mut Model, supervisor: Supervisor) -> Vec<Effect> {
