@@ -314,7 +314,15 @@ mod tests {
         let address = listener.local_addr().expect("an address");
         let _client = std::net::TcpStream::connect(address).expect("connect");
         let _accepted = listener.accept().expect("accept");
-        assert_eq!(connections_of_others(address.port()), 0);
+        // The table is no picture of one moment: while others come and go a row may be missed.
+        let wait_for = |count: usize| {
+            let deadline = Instant::now() + Duration::from_secs(60);
+            while connections_of_others(address.port()) != count {
+                assert!(Instant::now() < deadline, "never counted as {count}");
+                std::thread::yield_now();
+            }
+        };
+        wait_for(0);
         let port = address.port().to_string();
         let mut other = std::process::Command::new("/bin/bash")
             .args([
@@ -325,7 +333,7 @@ mod tests {
             .spawn()
             .expect("bash runs");
         let _accepted = listener.accept().expect("accept");
-        assert_eq!(connections_of_others(address.port()), 1);
+        wait_for(1);
         drop(other.stdin.take());
         other.wait().expect("reaped");
     }
