@@ -1,5 +1,6 @@
 //! The commands as a person types them: what they print, and how they exit.
 
+use std::fs;
 use std::net::TcpListener;
 
 use crate::support::{TestHome, is_gone, with_token};
@@ -164,6 +165,10 @@ fn describe_explains_command_paths_and_drift() {
         text.contains("--parallel 1") && !text.contains("s3cret"),
         "{text}"
     );
+    // Anybody may read the arguments of a process.
+    let command = fs::read(format!("/proc/{}/cmdline", home.pid("a"))).unwrap();
+    assert!(!String::from_utf8_lossy(&command).contains("s3cret"));
+    assert!(text.contains("LLAMA_API_KEY=***"), "{text}");
     home.simulated("a", &["--api-key", "s3cret"], "model.context_size = 99");
     let text = home.ok(&["describe", "a"]).stdout;
     assert!(text.contains("model.context_size: 4096 → 99"), "{text}");

@@ -387,7 +387,7 @@ fn advise(checked: &mut Checked<'_>, format: Format, server: &Server, model: &Mo
             Format::Toml => Severity::Lint,
             Format::LegacyJson => Severity::Warning,
         };
-        let message = "args hold --api-key, which every user of this machine can read".to_owned();
+        let message = "args hold --api-key: whoever may read this file has the key".to_owned();
         let help = "write the key into a file and use --api-key-file";
         checked.complain(severity, "args", message, help);
     }

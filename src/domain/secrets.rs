@@ -4,8 +4,14 @@
 /// The argument that hands a key to the server in plain sight.
 const API_KEY: &str = "--api-key";
 
-/// Arguments whose value is a secret, as llama-server's help spells them.
-const SECRET_FLAGS: [&str; 3] = [API_KEY, "--hf-token", "-hft"];
+/// Arguments whose value is a secret, as llama-server's help spells them, and the variable by which
+/// a server takes it as well: everybody may read the arguments of a process, its environment only
+/// its user.
+const SECRET_FLAGS: [(&str, &str); 3] = [
+    (API_KEY, "LLAMA_API_KEY"),
+    ("--hf-token", "HF_TOKEN"),
+    ("-hft", "HF_TOKEN"),
+];
 
 /// Parts of variable names that mark their value as a secret.
 const SECRET_PARTS: [&str; 4] = ["KEY", "TOKEN", "SECRET", "PASSWORD"];
@@ -45,7 +51,38 @@ fn spelling(flag: &str) -> String {
 }
 
 fn is_secret_flag(flag: &str) -> bool {
-    SECRET_FLAGS.contains(&spelling(flag).as_str())
+    variable_of(flag).is_some()
+}
+
+fn variable_of(flag: &str) -> Option<&'static str> {
+    let flag = spelling(flag);
+    let mut flags = SECRET_FLAGS.iter();
+    flags
+        .find(|(name, _)| *name == flag)
+        .map(|(_, variable)| *variable)
+}
+
+/// Takes the secrets out of arguments, each with the variable that gives it to a server instead; of a
+/// repeated one the last counts.
+#[must_use]
+pub fn split(args: &[String]) -> (Vec<String>, Vec<(&'static str, String)>) {
+    let (mut public, mut secrets) = (Vec::new(), Vec::new());
+    let mut rest = args.iter();
+    while let Some(arg) = rest.next() {
+        let (flag, value) = match arg.split_once('=') {
+            Some((flag, value)) => (flag, Some(value.to_owned())),
+            None => (arg.as_str(), None),
+        };
+        let Some(variable) = variable_of(flag) else {
+            public.push(arg.clone());
+            continue;
+        };
+        match value.or_else(|| rest.next().cloned()) {
+            Some(value) => secrets.push((variable, value)),
+            None => public.push(arg.clone()), // the server says what is missing
+        }
+    }
+    (public, secrets)
 }
 
 /// Returns whether the value of a variable of this name must not be shown.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::domain::device::DEVICE_FLAGS;
 use crate::domain::instance::{Backend, InstanceSpec, Layers};
+use crate::domain::secrets;
 
 /// What an inherited environment must not bring in: flags in disguise, our own service manager's
 /// variables, and the one that ends a server when its stdin closes.
@@ -17,7 +18,8 @@ pub enum FitFlag {
     Unknown,
 }
 
-/// Returns the arguments after the program: ours first, the user's verbatim and last.
+/// Returns the arguments after the program: ours first, the user's last and verbatim, but for the
+/// secrets, which go by the environment.
 #[must_use]
 pub fn arguments(spec: &InstanceSpec, port: Option<u16>, fit: FitFlag) -> Vec<String> {
     let mut args = Vec::new();
@@ -51,7 +53,7 @@ pub fn arguments(spec: &InstanceSpec, port: Option<u16>, fit: FitFlag) -> Vec<St
     if fit == FitFlag::Known {
         pair("-fit", "off".to_owned());
     }
-    args.extend(spec.args.iter().cloned());
+    args.extend(secrets::split(&spec.args).0);
     args
 }
 
@@ -84,6 +86,9 @@ pub fn environment(
     env.insert("LLAMA_ARG_LOG_VERBOSITY".to_owned(), "4".to_owned());
     env.insert("LLAMA_ARG_ENDPOINT_METRICS".to_owned(), "1".to_owned());
     env.extend(spec.env.clone());
+    // Last, as an argument wins over the environment.
+    let secrets = secrets::split(&spec.args).1.into_iter();
+    env.extend(secrets.map(|(variable, value)| (variable.to_owned(), value)));
     env
 }
 
@@ -319,6 +324,34 @@ mod tests {
 
     fn words(text: &str) -> Vec<String> {
         text.split_whitespace().map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn secrets_go_by_the_environment_and_never_by_the_arguments() {
+        let rows = [
+            ("-c 5 --api-key a,b -v", "-c 5 -v", "LLAMA_API_KEY=a,b"),
+            ("--api-key=a --api-key b", "", "LLAMA_API_KEY=b"),
+            ("-hft t --hf-repo r", "--hf-repo r", "HF_TOKEN=t"),
+            ("--api-key-file f", "--api-key-file f", ""),
+            ("-v --api-key", "-v --api-key", ""),
+        ];
+        for (args, public, secret) in rows {
+            let mut spec = spec();
+            spec.args = words(args);
+            let found = arguments(&spec, None, FitFlag::Unknown);
+            assert!(found.ends_with(&words(public)), "{found:?}");
+            assert!(
+                !found.iter().any(|arg| arg == "a,b" || arg == "t"),
+                "{found:?}"
+            );
+            let env = environment(&spec, std::iter::empty());
+            let kept = ["LLAMA_API_KEY", "HF_TOKEN"];
+            let found: Vec<String> = kept
+                .iter()
+                .filter_map(|name| Some(format!("{name}={}", env.get(*name)?)))
+                .collect();
+            assert_eq!(found, words(secret), "{args}");
+        }
     }
 
     #[test]
