@@ -85,6 +85,8 @@ pub(super) struct Recorder {
     first_event_id: i64,
     /// What was last stored of each instance, so that only changes are written.
     stored: HashMap<InstanceName, RuntimeRow>,
+    /// Work units of a database that could be read at last.
+    late_units: Vec<WorkUnit>,
     /// Runs whose end is on record.
     ended: HashMap<InstanceName, RunId>,
 }
@@ -167,6 +169,7 @@ impl Recorder {
             next_event_id: stored.next_event_id,
             first_event_id: stored.next_event_id,
             stored: HashMap::new(),
+            late_units: Vec::new(),
             ended,
         };
         for notice in &opened.notices {
@@ -251,6 +254,11 @@ impl Recorder {
             WorkWrite::Deleted(chunk) => Write::WorkUnitDeleted(chunk),
             WorkWrite::Log(change) => Write::WorkLog(change),
         });
+    }
+
+    /// Returns the work units that nobody could read when this owner started, once they are known.
+    pub(super) fn take_late_units(&mut self) -> Vec<WorkUnit> {
+        std::mem::take(&mut self.late_units)
     }
 
     /// Takes a probe's result along: a change, and what is summed up over five minutes.
@@ -393,11 +401,11 @@ impl Recorder {
                 EventType::DatabaseDegraded,
                 format!("the database cannot be written ({why}); changes wait in memory"),
             ),
-            Notice::OpenedLate { .. } => (
-                Level::Info,
-                EventType::DatabaseRecovered,
-                "the database can be read at last".to_owned(),
-            ),
+            Notice::OpenedLate { stored } => {
+                self.late_units.clone_from(&stored.work_units);
+                let message = "the database can be read at last".to_owned();
+                (Level::Info, EventType::DatabaseRecovered, message)
+            }
             Notice::DeletedWhileRunning => (
                 Level::Warning,
                 EventType::DatabaseRecovered,

@@ -3,7 +3,7 @@
 //! Requests say no more than they know: an unknown key is refused, because a misspelt
 //! `blocked_by` that is silently ignored would let a unit begin too early.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Deserializer, Serialize};
@@ -325,6 +325,7 @@ impl WorkUnitsBody {
     #[must_use]
     pub fn of(snapshot: &WorkSnapshot, statuses: &[WorkStatus]) -> Self {
         let asked = |unit: &&WorkUnit| statuses.is_empty() || statuses.contains(&unit.status());
+        let open = open(snapshot);
         Self {
             generation: snapshot.generation,
             counts: WorkCounts::of(&snapshot.units).into(),
@@ -332,20 +333,29 @@ impl WorkUnitsBody {
                 .units
                 .iter()
                 .filter(asked)
-                .map(|unit| WorkUnitBody::of(unit, snapshot))
+                .map(|unit| WorkUnitBody::with(unit, snapshot, &open))
                 .collect(),
         }
     }
+}
+
+/// The units that are not DONE.
+fn open(snapshot: &WorkSnapshot) -> HashSet<&Chunk> {
+    let units = snapshot.units.iter();
+    units
+        .filter(|unit| unit.status() != WorkStatus::Done)
+        .map(|unit| &unit.chunk)
+        .collect()
 }
 
 impl WorkUnitBody {
     /// Converts a unit; the snapshot says which of those it waits for are DONE.
     #[must_use]
     pub fn of(unit: &WorkUnit, snapshot: &WorkSnapshot) -> Self {
-        let open = |name: &&Chunk| {
-            let blocker = snapshot.units.iter().find(|other| other.chunk == **name);
-            blocker.is_some_and(|blocker| blocker.status() != WorkStatus::Done)
-        };
+        Self::with(unit, snapshot, &open(snapshot))
+    }
+
+    fn with(unit: &WorkUnit, snapshot: &WorkSnapshot, open: &HashSet<&Chunk>) -> Self {
         let why = unit.state.attention();
         Self {
             chunk: unit.chunk.to_string(),
@@ -355,7 +365,7 @@ impl WorkUnitBody {
             waits_for: unit
                 .blocked_by
                 .iter()
-                .filter(open)
+                .filter(|name| open.contains(name))
                 .map(Chunk::to_string)
                 .collect(),
             worktree: unit

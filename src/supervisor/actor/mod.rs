@@ -201,6 +201,7 @@ impl Actor {
         self.take_turns();
         self.carry_out(effects).await;
         self.act_on_units();
+        self.join_late_units();
         let generation = self.publish();
         self.publish_work();
         for (reply, answer) in replies {

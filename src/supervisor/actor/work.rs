@@ -90,6 +90,18 @@ impl Actor {
         }
     }
 
+    /// Takes in what the database had and could not tell at the start.
+    pub(super) fn join_late_units(&mut self) {
+        let late = self.recorder.take_late_units();
+        if late.is_empty() {
+            return;
+        }
+        let (writes, told) = self.work.board.join(late, wall());
+        self.work.touched = true;
+        self.units.changed = true;
+        self.note_work(writes, told);
+    }
+
     /// Shows the units as they are stored now, and answers those who asked.
     pub(super) fn publish_work(&mut self) {
         let mut shown = self.work.picture.borrow().generation;

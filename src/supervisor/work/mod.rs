@@ -93,6 +93,18 @@ impl Board {
         (Self { set: loaded.set }, writes, told)
     }
 
+    /// Takes units in that were stored before and could not be read until now; those that were
+    /// made meanwhile win. Returns what had to be put right.
+    pub fn join(&mut self, stored: Vec<WorkUnit>, now: f64) -> (Vec<WorkWrite>, Vec<Told>) {
+        let unknown = stored
+            .into_iter()
+            .filter(|unit| self.set.get(&unit.chunk).is_none());
+        let all: Vec<WorkUnit> = unknown.chain(self.set.units().cloned()).collect();
+        let (board, writes, told) = Self::load(all, now);
+        *self = board;
+        (writes, told)
+    }
+
     /// Decides an order; a refused one changes nothing. `now` in unix seconds.
     ///
     /// # Errors
@@ -272,6 +284,35 @@ mod tests {
         assert_eq!(words, ["a DONE", "log of a", "b READY", "log of b"]);
         let decided = here(&mut board, status("a", WorkStatus::Done));
         assert_eq!((decided.writes.len(), decided.told.len()), (0, 0));
+    }
+
+    #[test]
+    fn what_is_read_late_joins_what_was_made_meanwhile() {
+        let mut earlier = Board::default();
+        for order in [
+            create("a", &[], None),
+            create("b", &["a"], None),
+            create("c", &["b"], None),
+        ] {
+            here(&mut earlier, order);
+        }
+        here(&mut earlier, status("a", WorkStatus::Done));
+        let mut board = Board::default();
+        here(&mut board, create("b", &[], None));
+        here(&mut board, status("b", WorkStatus::Running));
+        let stored = earlier.set().units().cloned().collect();
+        let (writes, told) = board.join(stored, 3.0);
+        assert_eq!(
+            (writes.len(), told.len()),
+            (0, 0),
+            "all of it goes together"
+        );
+        let units: Vec<_> = board
+            .set()
+            .units()
+            .map(|unit| format!("{} {}", unit.chunk, unit.status()))
+            .collect();
+        assert_eq!(units, ["a DONE", "b RUNNING", "c BLOCKED"]);
     }
 
     #[test]
