@@ -70,7 +70,7 @@ impl Desired {
 }
 
 impl Status {
-    const NAMES: [(Self, &'static str); 6] = [
+    pub const NAMES: [(Self, &'static str); 6] = [
         (Self::Stopped, "stopped"),
         (Self::Starting, "starting"),
         (Self::Running, "running"),
@@ -90,7 +90,7 @@ impl Status {
 }
 
 impl Health {
-    const NAMES: [(Self, &'static str); 5] = [
+    pub const NAMES: [(Self, &'static str); 5] = [
         (Self::Unknown, "unknown"),
         (Self::Loading, "loading"),
         (Self::Healthy, "healthy"),

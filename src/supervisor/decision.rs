@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::state::{Config, Up};
+use super::tally::Totals;
 use crate::domain::autopsy::{Autopsy, Traces};
 use crate::domain::event::{EventType, Level};
 use crate::domain::exit::RunExit;
@@ -127,6 +128,7 @@ pub struct Measured {
     pub progress: Option<u8>,
     /// What it does while it loads.
     pub activity: Option<String>,
+    pub totals: Totals,
 }
 
 /// What a look at the world found.

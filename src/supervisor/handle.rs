@@ -1,5 +1,6 @@
 //! What the rest of the program holds of a running supervisor: commands in, pictures out.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use super::feed::{EventFeed, EventPage};
 use super::measure::Audience;
 use super::plan::{Plan, Step};
 use super::record::DatabaseState;
+use super::tally::{Counts, Tally};
 use super::work::{Origin, WorkError};
 use crate::domain::event::EventFilter;
 use crate::domain::fleet::FleetSnapshot;
@@ -26,6 +28,7 @@ pub struct Handle {
     pub(super) events: EventFeed,
     pub(super) audience: Audience,
     pub(super) database: DatabaseState,
+    pub(super) tally: Tally,
     pub(super) work: watch::Receiver<Arc<WorkSnapshot>>,
 }
 
@@ -200,6 +203,12 @@ impl Handle {
             Ok(Ok(picture)) => Arc::clone(&picture),
             Ok(Err(_)) | Err(_) => self.snapshot(),
         }
+    }
+
+    /// Returns what was counted of every instance since this owner started.
+    #[must_use]
+    pub fn counts(&self) -> BTreeMap<InstanceName, Counts> {
+        self.tally.counts()
     }
 
     /// Returns `ok`, or why the database cannot be used as it should be.

@@ -16,6 +16,7 @@ use tracing::warn;
 
 use super::actor::Message;
 use super::decision::{Input, Measured};
+use super::tally::Tally;
 use crate::domain::instance::InstanceName;
 use crate::domain::readings::{GpuUse, HostReadings};
 use crate::probes::fdinfo;
@@ -130,6 +131,7 @@ pub(super) struct Board {
     gpu: Arc<Mutex<BTreeMap<i32, GpuUse>>>,
     /// Whether there are cards of which the kernel tells.
     cards: bool,
+    tally: Tally,
 }
 
 #[derive(Debug, Default)]
@@ -149,6 +151,15 @@ impl Board {
             newest: Arc::default(),
             gpu: Arc::default(),
             cards: fdinfo::has_cards(),
+            tally: Tally::default(),
+        }
+    }
+
+    /// Also counts, beside everything else that is counted.
+    pub(super) fn counting(tally: Tally) -> Self {
+        Self {
+            tally,
+            ..Self::new()
         }
     }
 
@@ -169,6 +180,10 @@ impl Board {
     }
 
     pub(super) fn put(&self, measured: Measured) {
+        let Measured {
+            name, run, totals, ..
+        } = &measured;
+        self.tally.measured(name, run, totals);
         let mut newest = self.newest();
         newest.measured.insert(measured.name.clone(), measured);
     }
@@ -286,6 +301,7 @@ mod tests {
     use super::*;
     use crate::domain::readings::Readings;
     use crate::domain::run::RunId;
+    use crate::supervisor::tally::Totals;
 
     fn measured(name: &str) -> Measured {
         Measured {
@@ -294,6 +310,7 @@ mod tests {
             readings: Readings::default(),
             progress: None,
             activity: None,
+            totals: Totals::default(),
         }
     }
 

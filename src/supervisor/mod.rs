@@ -27,6 +27,7 @@ mod reconcile;
 mod record;
 mod start;
 pub mod state;
+pub mod tally;
 pub mod work;
 
 use std::collections::BTreeSet;

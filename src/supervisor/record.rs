@@ -8,6 +8,7 @@ use tracing::warn;
 
 use super::clock::wall;
 use super::state::{Fleet, Liveness, Standing, Up};
+use super::tally::Tally;
 use super::work::WorkWrite;
 use crate::config::home::Home;
 use crate::config::settings;
@@ -89,6 +90,7 @@ pub(super) struct Recorder {
     late_units: Vec<WorkUnit>,
     /// Runs whose end is on record.
     ended: HashMap<InstanceName, RunId>,
+    tally: Tally,
 }
 
 /// How the database is, for `GET /status`.
@@ -101,14 +103,16 @@ pub(super) struct DatabaseState {
 #[derive(Clone)]
 pub(super) struct HealthLog {
     store: Store,
+    tally: Tally,
 }
 
 impl HealthLog {
-    pub(super) fn new(store: Store) -> Self {
-        Self { store }
+    pub(super) fn new(store: Store, tally: Tally) -> Self {
+        Self { store, tally }
     }
 
     pub(super) fn note(&self, name: &InstanceName, health: Health, took: Option<Duration>) {
+        self.tally.probed(name, health, took);
         self.store
             .record_health(sample(name.clone(), health, took, None));
     }
@@ -171,6 +175,7 @@ impl Recorder {
             stored: HashMap::new(),
             late_units: Vec::new(),
             ended,
+            tally: Tally::default(),
         };
         for notice in &opened.notices {
             remembered.doubtful |= matches!(notice, Notice::CorruptMovedAside { .. });
@@ -189,6 +194,11 @@ impl Recorder {
                 .push(Write::PredecessorSettled(predecessor.name));
         }
         Ok((recorder, remembered))
+    }
+
+    /// Returns where everything is counted.
+    pub(super) fn tally(&self) -> Tally {
+        self.tally.clone()
     }
 
     pub(super) fn first_event_id(&self) -> i64 {
@@ -219,6 +229,7 @@ impl Recorder {
     }
 
     pub(super) fn run_started(&mut self, name: &InstanceName, run: &RunId, live: Option<&LiveRun>) {
+        self.tally.started(name);
         let Some(live) = live else { return };
         self.pending.push(Write::RunStarted(RunStarted {
             run: run.clone(),
@@ -238,6 +249,7 @@ impl Recorder {
         exit: &RunExit,
         autopsy: Autopsy,
     ) {
+        self.tally.ended(name, autopsy.cause, exit.dropped_bytes);
         self.ended.insert(name.clone(), run.clone());
         self.pending.push(Write::RunEnded(RunEnded {
             run: run.clone(),
@@ -263,16 +275,22 @@ impl Recorder {
 
     /// Takes a probe's result along: a change, and what is summed up over five minutes.
     pub(super) fn health(&mut self, sample: HealthSample) {
+        let took = sample.response_ms.map(|millis| millis.max(0.0) / 1000.0);
+        let took = took.map(Duration::from_secs_f64);
+        self.tally.probed(&sample.name, sample.health, took);
         self.pending.extend(self.store.sum_up(sample));
     }
 
     /// Returns where a probe notes what changed nothing.
     pub(super) fn health_log(&self) -> HealthLog {
-        HealthLog::new(self.store.clone())
+        HealthLog::new(self.store.clone(), self.tally.clone())
     }
 
     /// Gives the event its number and takes it along with the next commit.
     pub(super) fn event(&mut self, mut event: Event) {
+        if let (EventType::RestartScheduled, Some(name)) = (event.kind, &event.instance) {
+            self.tally.restarted(name);
+        }
         event.id = self.next_event_id;
         self.next_event_id += 1;
         self.pending.push(Write::from(event.clone()));

@@ -119,13 +119,14 @@ pub async fn start(
         open_files,
     };
     let events = EventFeed::new(recorder.first_event_id(), home.database());
-    let board = Board::new();
+    let board = Board::counting(recorder.tally());
     let (picture, snapshot) = watch::channel(Arc::new(FleetSnapshot::default()));
     let stored_work = std::mem::take(&mut remembered.work_units);
     let (work_board, work_writes, work_told) = work::Board::load(stored_work, wall());
     let (work_picture, work_snapshot) = watch::channel(Arc::new(WorkSnapshot::default()));
     recorder.prune(loaded.settings.retention);
     let database = recorder.state();
+    let tally = recorder.tally();
 
     let mut fleet = Fleet::new(loaded.settings.supervisor.max_loading.max(1) as usize);
     for (name, config) in &loaded.instances {
@@ -196,6 +197,7 @@ pub async fn start(
         snapshot,
         events,
         database,
+        tally,
         work: work_snapshot,
     })
 }

@@ -2,5 +2,6 @@
 
 pub(crate) mod access;
 pub(crate) mod http;
+pub(crate) mod metrics;
 pub(crate) mod routes;
 pub(crate) mod streams;

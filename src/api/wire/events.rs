@@ -16,6 +16,7 @@ use crate::domain::instance::InstanceName;
 pub struct EventsQuery {
     pub instance: Option<String>,
     /// The least level.
+    #[param(pattern = "^(info|warning|error)$")]
     pub level: Option<String>,
     /// Event types, separated by commas.
     #[serde(rename = "type")]

@@ -23,12 +23,14 @@ const DEFAULT_LINE_BYTES: usize = 64 << 10;
 #[into_params(parameter_in = Query)]
 pub struct LogQuery {
     /// `both` (default), `stdout` or `stderr`.
+    #[param(pattern = "^(both|stdout|stderr)$")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stream: Option<String>,
     /// `start`, `end`, a cursor of an earlier answer, or a time (RFC 3339).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at: Option<String>,
     /// `forward` or `backward`.
+    #[param(pattern = "^(forward|backward)$")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub direction: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -39,18 +41,22 @@ pub struct LogQuery {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub filter: Option<String>,
     /// `sensitive` (default) or `smart`.
+    #[param(pattern = "^(sensitive|smart)$")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub filter_case: Option<String>,
     /// `matching` (default) or `others`: which lines the filter lets through.
+    #[param(pattern = "^(matching|others)$")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub filter_sense: Option<String>,
     /// A regular expression: what is searched or counted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pattern: Option<String>,
     /// `sensitive` (default) or `smart`.
+    #[param(pattern = "^(sensitive|smart)$")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub case: Option<String>,
     /// Instead of a pattern: lines of this level or a worse one.
+    #[param(pattern = "^(debug|info|warning|error)$")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub level: Option<String>,
     /// A cursor: matches before it are also counted apart.
@@ -217,6 +223,7 @@ impl LogQuery {
     ///
     /// Returns which word is not understood, and what is allowed.
     pub fn to_page(&self) -> Result<PageQuery, ErrorBody> {
+        self.check_words()?;
         let at = self.at(At::End)?;
         let usual = match at {
             At::End => Direction::Backward,
@@ -238,6 +245,7 @@ impl LogQuery {
     ///
     /// As [`LogQuery::to_page`].
     pub fn to_search(&self) -> Result<SearchQuery, ErrorBody> {
+        self.check_words()?;
         Ok(SearchQuery {
             streams: self.streams()?,
             at: self.at(At::Start)?,
@@ -253,6 +261,7 @@ impl LogQuery {
     ///
     /// As [`LogQuery::to_page`].
     pub fn to_count(&self) -> Result<CountQuery, ErrorBody> {
+        self.check_words()?;
         Ok(CountQuery {
             streams: self.streams()?,
             at: self.at(At::Start)?,
@@ -268,8 +277,21 @@ impl LogQuery {
     ///
     /// As [`LogQuery::to_page`].
     pub fn to_size(&self) -> Result<(Streams, Option<Cursor>), ErrorBody> {
+        self.check_words()?;
         let after = self.at.as_deref().map(cursor).transpose()?;
         Ok((self.streams()?, after))
+    }
+
+    /// A word that means nothing is refused also where it is not needed.
+    fn check_words(&self) -> Result<(), ErrorBody> {
+        self.streams()?;
+        self.direction(Direction::Forward)?;
+        self.filter()?;
+        meaning("case", &CASES, self.case.as_deref(), Case::Sensitive)?;
+        match self.level.as_deref().map(level) {
+            Some(Err(unknown)) => Err(unknown),
+            Some(Ok(_)) | None => Ok(()),
+        }
     }
 
     fn of(streams: Streams, at: At) -> Self {
@@ -345,11 +367,7 @@ impl LogQuery {
                 let case = meaning("case", &CASES, self.case.as_deref(), Case::Sensitive)?;
                 Ok(Wanted::Pattern(Pattern::new(text, case)))
             }
-            (None, Some(word)) => LogLevel::parse(word).map(Wanted::Level).ok_or_else(|| {
-                invalid(format!(
-                    "level={word:?} is not one of debug, info, warning, error"
-                ))
-            }),
+            (None, Some(word)) => level(word).map(Wanted::Level),
             (Some(_), Some(_)) => Err(invalid("pattern and level exclude each other")),
             (None, None) => Err(invalid("one of pattern and level is needed")),
         }
@@ -374,6 +392,14 @@ fn meaning<T: Copy>(
         invalid(format!(
             "{key}={text:?} is not one of {}",
             allowed.join(", ")
+        ))
+    })
+}
+
+fn level(word: &str) -> Result<LogLevel, ErrorBody> {
+    LogLevel::parse(word).ok_or_else(|| {
+        invalid(format!(
+            "level={word:?} is not one of debug, info, warning, error"
         ))
     })
 }

@@ -83,8 +83,7 @@ pub enum Role {
 pub struct PictureQuery {
     /// A generation: waits until there is a newer picture.
     pub after: Option<u64>,
-    /// Milliseconds that it waits at most; 30000 when nothing is said.
-    #[param(maximum = 30_000)]
+    /// Milliseconds that it waits at most: up to 30000, which is also meant when nothing is said.
     pub wait_ms: Option<u64>,
 }
 

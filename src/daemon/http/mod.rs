@@ -14,6 +14,7 @@ mod fleet;
 mod limits;
 pub mod live;
 pub mod logs;
+mod metrics;
 pub mod openapi;
 mod ownership;
 pub mod peer;
@@ -77,6 +78,7 @@ fn all_routes() -> OpenApiRouter<Owner> {
         .merge(logs::routes())
         .merge(diagnosis::routes())
         .merge(work::routes())
+        .merge(metrics::routes())
         .merge(ownership::routes())
 }
 

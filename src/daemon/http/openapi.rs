@@ -7,6 +7,7 @@ use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE};
 use axum::response::IntoResponse as _;
 use axum::routing::get;
 use bytes::Bytes;
+use serde_json::Value;
 use utoipa::openapi::path::{Operation, PathItem};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{
@@ -58,8 +59,9 @@ impl IntoResponses for Refusals {
 /// The document and the page; both say nothing about this home, so nobody needs a token for them.
 pub(super) fn routes(mut document: OpenApi) -> Router<Owner> {
     complete(&mut document);
-    let text = document.to_json().unwrap_or_default();
-    let text = Bytes::from(text);
+    let mut document = serde_json::to_value(document).unwrap_or_default();
+    say_ranges(&mut document);
+    let text = Bytes::from(document.to_string());
     let json = move || {
         let text = text.clone();
         async move { ([(CONTENT_TYPE, "application/json")], text).into_response() }
@@ -123,6 +125,27 @@ fn complete(document: &mut OpenApi) {
     }
 }
 
+/// Says how large a number without a sign may be; OpenAPI only has names for those with one.
+fn say_ranges(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            let unsigned = fields.get("minimum").and_then(Value::as_u64) == Some(0);
+            let largest = match fields.get("format").and_then(Value::as_str) {
+                Some("int32") if unsigned => Some(u64::from(u32::MAX)),
+                Some("int64") if unsigned => Some(u64::MAX),
+                Some(_) | None => None,
+            };
+            if let Some(largest) = largest {
+                fields.remove("format");
+                fields.entry("maximum").or_insert_with(|| largest.into());
+            }
+            fields.values_mut().for_each(say_ranges);
+        }
+        Value::Array(items) => items.iter_mut().for_each(say_ranges),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
 fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
     [
         &mut item.get,
@@ -136,6 +159,15 @@ fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
 }
 
 fn add_failures(path: &str, operation: &mut Operation) {
+    let summary = operation.summary.clone().unwrap_or_default();
+    for answer in operation.responses.responses.values_mut() {
+        // What the operation does is what its answer says, unless that is said.
+        if let RefOr::T(answer) = answer
+            && answer.description.is_empty()
+        {
+            answer.description.clone_from(&summary);
+        }
+    }
     let mut add = |code: ErrorCode, said: &str| {
         let status = code.http_status().to_string();
         let responses = &mut operation.responses.responses;

@@ -13,7 +13,7 @@ use crate::api::wire::{CommandAnswer, Done, Role};
 pub(super) fn routes() -> OpenApiRouter<Owner> {
     OpenApiRouter::new()
         .routes(routes!(yield_home))
-        .routes(routes!(stop))
+        .routes(routes!(stop_owner))
         .routes(routes!(autostart))
 }
 
@@ -37,7 +37,7 @@ async fn yield_home(State(owner): State<Owner>) -> Answered<Json<Done>> {
 
 /// Ends the owner; instances keep running.
 #[utoipa::path(post, path = "/owner/stop", tag = "owner", responses((status = 200, body = Done)))]
-async fn stop(State(owner): State<Owner>) -> Json<Done> {
+async fn stop_owner(State(owner): State<Owner>) -> Json<Done> {
     owner.stopped.cancel();
     Json(Done {})
 }

@@ -307,6 +307,7 @@ fn measurements_are_shown_and_nothing_follows_from_them() {
         },
         progress: Some(63),
         activity: Some("reading 1.0 of 2.0 GB".to_owned()),
+        totals: crate::supervisor::tally::Totals::default(),
     };
     let run = rig.run("a").expect("a run is up");
     let old = RunId::new("old".to_owned());

@@ -52,6 +52,11 @@ impl Family {
         }
     }
 
+    /// Returns the CPU time of all of them since the first look.
+    pub(super) fn cpu(&self) -> Duration {
+        self.cpu
+    }
+
     /// Looks at each process once, `gpu` at what it uses of the GPUs; `None` when the server is gone.
     pub(super) fn look(
         &mut self,

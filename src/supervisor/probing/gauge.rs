@@ -10,6 +10,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::super::measure::Attention;
+use super::super::tally::{Tokens, Totals};
 use super::family::{Family, Look};
 use super::target::Target;
 use super::work::{Pace, Work};
@@ -122,6 +123,17 @@ impl Gauge {
             answer,
         });
         Some(answer)
+    }
+
+    /// Returns what the run has counted itself.
+    pub(super) fn totals(&self) -> Totals {
+        Totals {
+            cpu: self.family.cpu(),
+            tokens: self.work.last().map(|counters| Tokens {
+                prompt: counters.prompt_tokens,
+                generated: counters.predicted_tokens,
+            }),
+        }
     }
 
     fn is_due(&self, look: &Look, attention: Attention, now: Instant) -> bool {

@@ -203,6 +203,7 @@ impl<'a> Meter<'a> {
             readings: self.gauge.readings.clone(),
             progress,
             activity,
+            totals: self.gauge.totals(),
         }
     }
 

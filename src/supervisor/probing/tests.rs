@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use super::super::decision::{Input, Measured, Sight};
 use super::super::policy_tests::spec;
+use super::super::tally::Tally;
 use super::health::{Looks, Reports, keep_looking};
 use super::*;
 use crate::domain::instance::Healthcheck;
@@ -73,7 +74,7 @@ impl Rig {
     fn start(health: Health, sights: &[Sight]) -> Self {
         let database = tempfile::tempdir().expect("a folder");
         let opened = Store::open(&database.path().join("state.sqlite"), Options::default());
-        let log = HealthLog::new(opened.expect("opened").store);
+        let log = HealthLog::new(opened.expect("opened").store, Tally::default());
         let looks = Arc::<Mutex<Vec<Duration>>>::default();
         let scripted = Scripted {
             sights: sights.iter().cloned().collect(),
