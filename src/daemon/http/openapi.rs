@@ -119,7 +119,13 @@ fn complete(document: &mut OpenApi) {
     });
     document.tags = Some(tags.collect());
     for (path, item) in &mut document.paths.paths {
-        for operation in operations(item) {
+        for (method, operation) in operations(item) {
+            // Names of functions may be the same in two files; what is asked for never is.
+            let words = path
+                .split(['/', '-', '.', '{', '}'])
+                .filter(|word| !word.is_empty());
+            let words: Vec<&str> = std::iter::once(method).chain(words).collect();
+            operation.operation_id = Some(words.join("_"));
             add_failures(path, operation);
         }
     }
@@ -146,16 +152,16 @@ fn say_ranges(value: &mut Value) {
     }
 }
 
-fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
-    [
-        &mut item.get,
-        &mut item.post,
-        &mut item.put,
-        &mut item.patch,
-        &mut item.delete,
-    ]
-    .into_iter()
-    .flatten()
+fn operations(item: &mut PathItem) -> impl Iterator<Item = (&'static str, &mut Operation)> {
+    let all = [
+        ("get", &mut item.get),
+        ("post", &mut item.post),
+        ("put", &mut item.put),
+        ("patch", &mut item.patch),
+        ("delete", &mut item.delete),
+    ];
+    all.into_iter()
+        .filter_map(|(method, operation)| Some((method, operation.as_mut()?)))
 }
 
 fn add_failures(path: &str, operation: &mut Operation) {
