@@ -23,6 +23,14 @@ pub(super) struct Cli {
     #[arg(long, global = true, value_name = "DIR")]
     pub(super) home: Option<PathBuf>,
 
+    /// Ask an owner elsewhere: unix:///PATH or http://HOST:PORT [env: LLAMA_ORCH_HOST]
+    #[arg(long, global = true, value_name = "URL")]
+    pub(super) host: Option<String>,
+
+    /// With --host: the file that holds the token [env: LLAMA_ORCH_TOKEN_FILE, or LLAMA_ORCH_TOKEN]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(super) token_file: Option<PathBuf>,
+
     #[arg(
         long,
         global = true,

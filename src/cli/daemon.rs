@@ -288,10 +288,23 @@ async fn status(home: &Home, json: bool, output: &Output) -> Result<Exit, CliErr
         }
         return Ok(Exit::Daemon);
     };
-    let status: OwnerStatus = client.status().await?;
+    tell_status(&client.status().await?, json, output)?;
+    Ok(Exit::Success)
+}
+
+/// Says who owns a home.
+///
+/// # Errors
+///
+/// Returns an error when stdout cannot be written.
+pub(super) fn tell_status(
+    status: &OwnerStatus,
+    json: bool,
+    output: &Output,
+) -> Result<(), CliError> {
     if json {
-        output.json(&status)?;
-        return Ok(Exit::Success);
+        output.json(status)?;
+        return Ok(());
     }
     let role = match status.role {
         Role::Daemon => "daemon",
@@ -314,7 +327,7 @@ async fn status(home: &Home, json: bool, output: &Output) -> Result<Exit, CliErr
     if let Some(counts) = work_counts(&status.work_units) {
         output.line(&counts)?;
     }
-    Ok(Exit::Success)
+    Ok(())
 }
 
 /// Says where the API answers beside the socket, or why it does not although it should.

@@ -31,11 +31,20 @@ pub(super) fn run(
         host: HostBody::from(&host),
         builds: builds.iter().map(build_body).collect(),
     };
+    tell(&body, json, output)
+}
+
+/// Prints what there is to compute on.
+///
+/// # Errors
+///
+/// Returns an error when stdout cannot be written.
+pub(super) fn tell(body: &DevicesBody, json: bool, output: &Output) -> Result<Exit, CliError> {
     if json {
-        output.json(&body)?;
+        output.json(body)?;
         return Ok(Exit::Success);
     }
-    let rows = rows(&host, &body);
+    let rows = rows(&HostReadings::from(&body.host), body);
     let is_for_people = output.stdout_is_terminal || output.stdout_color;
     for line in lines(&rows, is_for_people) {
         output.line(&line)?;

@@ -104,6 +104,18 @@ fn filter(home: &Home, args: &EventsArgs) -> Result<EventFilter, CliError> {
         .as_deref()
         .map(|word| instance(home, word))
         .transpose()?;
+    filter_for(instance, args)
+}
+
+/// Turns the options into what is asked, of an instance that was found already.
+///
+/// # Errors
+///
+/// Returns an error when a time is none.
+pub(super) fn filter_for(
+    instance: Option<InstanceName>,
+    args: &EventsArgs,
+) -> Result<EventFilter, CliError> {
     let since = args
         .since
         .as_deref()
@@ -176,13 +188,13 @@ fn stored(home: &Home, filter: &EventFilter) -> Result<EventsBody, CliError> {
 }
 
 /// How events are printed.
-struct Printer<'a> {
-    output: &'a Output,
-    json: bool,
+pub(super) struct Printer<'a> {
+    pub(super) output: &'a Output,
+    pub(super) json: bool,
 }
 
 impl Printer<'_> {
-    fn print(&self, events: &[EventBody]) -> Result<Flow, CliError> {
+    pub(super) fn print(&self, events: &[EventBody]) -> Result<Flow, CliError> {
         if events.is_empty() {
             return Ok(Flow::Continue);
         }

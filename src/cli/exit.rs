@@ -125,7 +125,14 @@ impl CliError {
 impl From<ClientError> for CliError {
     fn from(error: ClientError) -> Self {
         let hint = match &error {
+            ClientError::Refused(body) if body.code == ErrorCode::Unauthorized => Some(
+                "its token: --token-file FILE, LLAMA_ORCH_TOKEN_FILE or LLAMA_ORCH_TOKEN"
+                    .to_owned(),
+            ),
             ClientError::Refused(body) => body.hint.clone(),
+            ClientError::Unreachable { .. } => {
+                Some("there, llama-orch daemon status says where it listens".to_owned())
+            }
             ClientError::NoOwner { .. } => Some("start one: llama-orch daemon start".to_owned()),
             ClientError::TimedOut { .. } | ClientError::Transport(_) => {
                 Some("look at it: llama-orch daemon status".to_owned())

@@ -36,8 +36,9 @@ enum Source {
 /// A log, as the arguments choose it.
 struct Log {
     source: Source,
-    /// Also used when an owner vanishes: a cursor means the same to both.
-    reader: Reader,
+    /// Also used when an owner vanishes: a cursor means the same to both. The files of an owner
+    /// elsewhere are not here.
+    reader: Option<Reader>,
     whose: Whose,
     streams: Streams,
     filter: Option<Pattern>,
@@ -72,6 +73,36 @@ pub(super) async fn print(
     args: &LogOptions,
     output: &Output,
 ) -> Result<Exit, CliError> {
+    let source = match session::owner_of(home).await? {
+        Some(client) => Source::Owner(client),
+        None => Source::Here,
+    };
+    let reader = Reader::new(log_files::of_whom(home, &whose));
+    print_from(source, Some(reader), whose, args, output).await
+}
+
+/// As [`print`], of an owner elsewhere.
+///
+/// # Errors
+///
+/// Returns an error when an option is wrong or the owner does not answer.
+pub(super) async fn print_remote(
+    client: &Client,
+    whose: Whose,
+    args: &LogOptions,
+    output: &Output,
+) -> Result<Exit, CliError> {
+    let source = Source::Owner(client.clone());
+    print_from(source, None, whose, args, output).await
+}
+
+async fn print_from(
+    source: Source,
+    reader: Option<Reader>,
+    whose: Whose,
+    args: &LogOptions,
+    output: &Output,
+) -> Result<Exit, CliError> {
     let since = args.since.as_deref().map(parse_since).transpose()?;
     let streams = match (args.stderr, args.stream) {
         (true, _) | (false, StreamChoice::Stderr) => Streams::Stderr,
@@ -80,11 +111,13 @@ pub(super) async fn print(
     };
     let filter = args.grep.as_ref();
     let filter = filter.map(|text| Pattern::new(text, Case::Sensitive));
-    let source = match session::owner_of(home).await? {
-        Some(client) => Source::Owner(client),
-        None => Source::Here,
+    let mut log = Log {
+        source,
+        reader,
+        whose: whose.clone(),
+        streams,
+        filter,
     };
-    let mut log = Log::new(home, source, whose.clone(), streams, filter);
     let printer = Printer {
         output,
         timestamps: args.timestamps,
@@ -225,7 +258,7 @@ impl Log {
     ) -> Self {
         Self {
             source,
-            reader: Reader::new(log_files::of_whom(home, &whose)),
+            reader: Some(Reader::new(log_files::of_whom(home, &whose))),
             whose,
             streams,
             filter,
@@ -250,7 +283,9 @@ impl Log {
         };
         if let Source::Owner(client) = &self.source {
             match client.log_page(&self.whose, &query, wait).await {
-                Err(ClientError::NoOwner { .. } | ClientError::Transport(_)) => {
+                Err(ClientError::NoOwner { .. } | ClientError::Transport(_))
+                    if self.reader.is_some() =>
+                {
                     // It went away; the files are still here.
                     self.source = Source::Here;
                 }
@@ -258,12 +293,13 @@ impl Log {
                 answer => return Ok(answer?),
             }
         }
+        let Some(reader) = &self.reader else {
+            let message = "the log is elsewhere, and its owner does not answer";
+            return Err(CliError::new(Exit::Daemon, message));
+        };
         let until = tokio::time::Instant::now() + wait;
         loop {
-            let page = self
-                .reader
-                .page(&query)
-                .map_err(|error| self.wrong(&error))?;
+            let page = reader.page(&query).map_err(|error| self.wrong(&error))?;
             let has_line = page.lines.iter().any(|line| line.ending == Ending::Whole);
             let is_over = tokio::time::Instant::now() >= until;
             if has_line || is_over || page.lost || !page.at_end || direction == Direction::Backward

@@ -24,6 +24,7 @@ mod orphans;
 pub mod output;
 mod plan;
 mod ps;
+mod remote;
 mod select;
 mod session;
 mod shell;
@@ -64,11 +65,16 @@ pub fn main(args: Vec<OsString>) -> u8 {
         Err(error) => return usage(&error),
     };
     let output = Output::new(cli.color);
-    let result = resolve(&cli).and_then(|home| {
+    let result = Target::of(&cli).and_then(|target| {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
-        let result = runtime.block_on(dispatch(&cli, &home, &output));
+        let result = runtime.block_on(async {
+            match &target {
+                Target::Here(home) => dispatch(&cli, home, &output).await,
+                Target::Elsewhere(remote) => remote::dispatch(&cli, remote, &output).await,
+            }
+        });
         // A blocking call that still runs (a launch) must not hold the process; its run is adopted.
         runtime.shutdown_background();
         result
@@ -96,6 +102,21 @@ fn usage(error: &clap::Error) -> u8 {
             output.say(error.to_string().trim_end());
             Exit::Usage.code()
         }
+    }
+}
+
+/// What the commands are about.
+enum Target {
+    Here(Home),
+    Elsewhere(remote::Remote),
+}
+
+impl Target {
+    fn of(cli: &Cli) -> Result<Self, CliError> {
+        Ok(match remote::Remote::chosen(cli)? {
+            Some(remote) => Self::Elsewhere(remote),
+            None => Self::Here(resolve(cli)?),
+        })
     }
 }
 

@@ -27,13 +27,25 @@ pub(super) async fn plan(home: &Home, args: &PlanArgs, output: &Output) -> Resul
         .as_deref()
         .map(|word| select::one(&set, word))
         .transpose()?;
-    let plans = plans(home, &set, chosen.as_ref()).await?;
-    if args.json {
+    tell(
+        &plans(home, &set, chosen.as_ref()).await?,
+        args.json,
+        output,
+    )
+}
+
+/// Prints plans; the exit code says whether one cannot be done.
+///
+/// # Errors
+///
+/// Returns an error when stdout cannot be written.
+pub(super) fn tell(plans: &[PlanBody], json: bool, output: &Output) -> Result<Exit, CliError> {
+    if json {
         output.json(&plans)?;
     } else {
-        print(&plans, output)?;
+        print(plans, output)?;
     }
-    Ok(exit(&plans))
+    Ok(exit(plans))
 }
 
 /// `llama-orch apply`

@@ -46,7 +46,16 @@ pub(super) async fn picture(home: &Home) -> Result<FleetSnapshot, CliError> {
     }
 }
 
-fn print(snapshot: &FleetSnapshot, args: PsArgs, output: &Output) -> Result<Flow, CliError> {
+/// Prints a picture once.
+///
+/// # Errors
+///
+/// Returns an error when stdout cannot be written.
+pub(super) fn print(
+    snapshot: &FleetSnapshot,
+    args: PsArgs,
+    output: &Output,
+) -> Result<Flow, CliError> {
     let now = wall_clock();
     let rows: Vec<InstanceRow> = snapshot
         .rows

@@ -2,6 +2,8 @@
 
 pub(crate) mod access;
 pub(crate) mod http;
+pub(crate) mod load;
 pub(crate) mod metrics;
+pub(crate) mod remote;
 pub(crate) mod routes;
 pub(crate) mod streams;

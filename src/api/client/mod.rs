@@ -1,6 +1,7 @@
 //! The one way in which the command line and the dashboard reach a supervisor.
 
 pub mod pace;
+pub mod place;
 mod planning;
 mod watching;
 mod work;
@@ -11,6 +12,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::header::HeaderValue;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use serde::Serialize;
@@ -44,6 +46,11 @@ pub struct Client {
 enum Transport {
     Local(LocalService),
     Socket(PathBuf),
+    Tcp {
+        /// Host and port.
+        address: String,
+        token: Option<String>,
+    },
 }
 
 /// Why a request has no answer.
@@ -56,6 +63,12 @@ pub enum ClientError {
     /// Nobody listens: the home has no owner.
     #[error("no owner answers on {}", .path.display())]
     NoOwner { path: PathBuf },
+    /// Nobody listens at an address.
+    #[error("cannot reach http://{address}: {source}")]
+    Unreachable {
+        address: String,
+        source: std::io::Error,
+    },
     #[error("the owner did not answer within {} s", .after.as_secs())]
     TimedOut { after: Duration },
     #[error("talk to the owner: {0}")]
@@ -74,6 +87,7 @@ impl ClientError {
         match self {
             Self::Refused(body) => body.code,
             Self::NoOwner { .. }
+            | Self::Unreachable { .. }
             | Self::TimedOut { .. }
             | Self::Transport(_)
             | Self::Version { .. } => ErrorCode::OwnerError,
@@ -86,7 +100,7 @@ impl ClientError {
     #[must_use]
     pub fn is_vanished_owner(&self) -> bool {
         match self {
-            Self::NoOwner { .. } | Self::Transport(_) => true,
+            Self::NoOwner { .. } | Self::Unreachable { .. } | Self::Transport(_) => true,
             Self::Refused(body) => body.code == ErrorCode::OwnerError,
             Self::TimedOut { .. } | Self::Version { .. } => false,
         }
@@ -108,6 +122,17 @@ impl Client {
     pub fn socket(path: &Path) -> Self {
         Self {
             transport: Transport::Socket(path.to_owned()),
+        }
+    }
+
+    /// Makes a client of whoever listens at `HOST:PORT`; the token is sent when there is one.
+    #[must_use]
+    pub fn tcp(address: &str, token: Option<String>) -> Self {
+        Self {
+            transport: Transport::Tcp {
+                address: address.to_owned(),
+                token,
+            },
         }
     }
 
@@ -292,7 +317,7 @@ impl Client {
 
     async fn send(
         &self,
-        request: Request<Full<Bytes>>,
+        mut request: Request<Full<Bytes>>,
     ) -> Result<(StatusCode, Option<String>, Bytes), ClientError> {
         match &self.transport {
             Transport::Local(service) => {
@@ -311,18 +336,48 @@ impl Client {
                 })?;
                 stream.set_nonblocking(true).map_err(transport)?;
                 let stream = tokio::net::UnixStream::from_std(stream).map_err(transport)?;
-                let (mut sender, connection) =
-                    hyper::client::conn::http1::handshake(TokioIo::new(stream))
-                        .await
-                        .map_err(transport)?;
-                let connection = tokio::spawn(connection);
-                let answer = sender.send_request(request).await.map_err(transport)?;
-                let collected = collect(answer).await;
-                connection.abort();
-                collected
+                ask_over(stream, request).await
+            }
+            Transport::Tcp { address, token } => {
+                let connected = tokio::net::TcpStream::connect(address).await;
+                let stream = connected.map_err(|source| ClientError::Unreachable {
+                    address: address.clone(),
+                    source,
+                })?;
+                stream.set_nodelay(true).map_err(transport)?;
+                let headers = request.headers_mut();
+                headers.insert("host", header(address)?);
+                if let Some(token) = token {
+                    headers.insert("authorization", header(&format!("Bearer {token}"))?);
+                }
+                ask_over(stream, request).await
             }
         }
     }
+}
+
+async fn ask_over<S>(
+    stream: S,
+    request: Request<Full<Bytes>>,
+) -> Result<(StatusCode, Option<String>, Bytes), ClientError>
+where
+    S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + Unpin + 'static,
+{
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+        .await
+        .map_err(transport)?;
+    let connection = tokio::spawn(connection);
+    let answer = sender.send_request(request).await.map_err(transport)?;
+    let collected = collect(answer).await;
+    connection.abort();
+    collected
+}
+
+/// What is sent to nobody else, so that it is never logged with the rest of a request.
+fn header(text: &str) -> Result<HeaderValue, ClientError> {
+    let mut value = HeaderValue::from_str(text).map_err(transport)?;
+    value.set_sensitive(true);
+    Ok(value)
 }
 
 async fn collect<B>(answer: Response<B>) -> Result<(StatusCode, Option<String>, Bytes), ClientError>

@@ -1,5 +1,6 @@
 //! `up`, `down` and `restart`: give the commands, then wait for what becomes of them.
 
+mod remotely;
 mod waiting;
 
 use std::collections::BTreeMap;
@@ -7,6 +8,7 @@ use std::collections::BTreeMap;
 use futures_util::stream::{self, StreamExt as _};
 use tokio::signal::unix::{SignalKind, signal};
 
+pub(super) use self::remotely::remotely;
 use self::waiting::{POLL_TIME, Waiting, Yielded, failure_exit, tell};
 use super::args::{DownArgs, Patience, Selection, UpArgs};
 use super::exit::{CliError, Exit};
@@ -35,7 +37,7 @@ const AT_ONCE: usize = 32;
 
 /// What is asked of each instance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Verb {
+pub(super) enum Verb {
     Up,
     Down(StopMode),
     Restart(StopMode),
@@ -114,7 +116,7 @@ pub(super) async fn stop_all(
     Ok(())
 }
 
-fn stop_mode(force: bool) -> StopMode {
+pub(super) fn stop_mode(force: bool) -> StopMode {
     if force {
         StopMode::Kill
     } else {
@@ -176,19 +178,7 @@ async fn command_all(
 ) -> Result<Exit, CliError> {
     let mut given = Given::default();
     for (name, answer) in give(home, session, names, verb).await? {
-        match answer {
-            Ok(answer) => {
-                given.generation = given.generation.max(answer.generation);
-                given.underway.push(name);
-            }
-            Err(error) => match skipped(&error, selection) {
-                true => output.say(&format!("{name}: {error}")),
-                false => {
-                    output.error(&format!("{name}: {error}"));
-                    given.failed.get_or_insert(Exit::from(error.code()));
-                }
-            },
-        }
+        given.take(name, answer, selection, output);
     }
     let mut first_failure = given.failed;
     if patience != Patience::None {
@@ -212,6 +202,28 @@ struct Given {
     /// The first picture that shows the effect of all of them.
     generation: u64,
     failed: Option<Exit>,
+}
+
+impl Given {
+    fn take(
+        &mut self,
+        name: InstanceName,
+        answer: Result<CommandAnswer, ClientError>,
+        selection: &Selection,
+        output: &Output,
+    ) {
+        match answer {
+            Ok(answer) => {
+                self.generation = self.generation.max(answer.generation);
+                self.underway.push(name);
+            }
+            Err(error) if skipped(&error, selection) => output.say(&format!("{name}: {error}")),
+            Err(error) => {
+                output.error(&format!("{name}: {error}"));
+                self.failed.get_or_insert(Exit::from(error.code()));
+            }
+        }
+    }
 }
 
 /// Gives the command for every name, some at a time, again when the owner goes away; the answers

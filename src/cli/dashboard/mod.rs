@@ -21,9 +21,10 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 
 pub(super) use self::demo::demo;
+pub(super) use self::preferences::{environment, load as preferences};
+pub(super) use self::watch::Watch;
 
 use self::host::DashboardHost;
-use self::watch::Watch;
 use super::daemon;
 use super::exit::{CliError, Exit};
 use super::output::Output;
@@ -268,7 +269,7 @@ impl Keeper<'_> {
 }
 
 /// Where panics are reported.
-fn panic_report(home: &Home) -> PathBuf {
+pub(super) fn panic_report(home: &Home) -> PathBuf {
     home.daemon_logs_dir().join("dashboard-panics.txt")
 }
 

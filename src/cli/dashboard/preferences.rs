@@ -13,7 +13,7 @@ use crate::config::settings::Settings;
 use crate::tui::{Ending, Environment, Preferences, ThemeName};
 
 /// Reads the preferences; what is wrong with them is told by the dashboard and changes nothing.
-pub(super) fn load(home: &Home, opening: Opening) -> Preferences {
+pub(in crate::cli) fn load(home: &Home, opening: Opening) -> Preferences {
     let settings = Settings::load(home);
     let table = &settings.dashboard;
     let mut complaints = Vec::new();
@@ -88,7 +88,7 @@ fn keys(value: Option<&Value>, complaints: &mut Vec<String>) -> BTreeMap<String,
 }
 
 /// Reads what the terminal says of itself.
-pub(super) fn environment() -> Environment {
+pub(in crate::cli) fn environment() -> Environment {
     let variable = |name: &str| std::env::var(name).ok();
     let locale = ["LC_ALL", "LC_CTYPE", "LANG"]
         .into_iter()

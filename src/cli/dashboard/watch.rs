@@ -19,7 +19,7 @@ const WAIT: Duration = Duration::from_secs(20);
 const EVENTS: u32 = 1000;
 
 /// Three questions that are always open; all end when this is dropped.
-pub(super) struct Watch {
+pub(in crate::cli) struct Watch {
     pictures: JoinHandle<()>,
     events: JoinHandle<()>,
     work: JoinHandle<()>,
@@ -28,7 +28,7 @@ pub(super) struct Watch {
 
 impl Watch {
     /// Starts to watch a supervisor.
-    pub(super) fn start(client: &Client, mailbox: &Mailbox) -> Self {
+    pub(in crate::cli) fn start(client: &Client, mailbox: &Mailbox) -> Self {
         let (tell, broken) = mpsc::channel(3);
         let pictures = watch_pictures(client.clone(), mailbox.clone());
         let events = watch_events(client.clone(), mailbox.clone());
@@ -52,7 +52,7 @@ impl Watch {
     }
 
     /// Waits until the supervisor does not answer any more; returns why.
-    pub(super) async fn broken(&mut self) -> String {
+    pub(in crate::cli) async fn broken(&mut self) -> String {
         match self.broken.recv().await {
             Some(why) => why,
             // All have told it already.

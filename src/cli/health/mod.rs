@@ -62,6 +62,22 @@ pub(super) async fn run(home: &Home, args: &HealthArgs, output: &Output) -> Resu
     Ok(verdict(&rows, chosen.is_some()))
 }
 
+/// Prints what probes found; the exit code says it too.
+///
+/// # Errors
+///
+/// Returns an error when stdout cannot be written.
+pub(super) fn tell(
+    picture: &FleetSnapshot,
+    chosen: Option<&InstanceName>,
+    json: bool,
+    output: &Output,
+) -> Result<Exit, CliError> {
+    let rows = rows(picture, chosen);
+    Printer { output, json }.all(&rows)?;
+    Ok(verdict(&rows, chosen.is_some()))
+}
+
 /// The first instance that is not as it should be decides; one that was stopped on purpose is only
 /// wrong when it was named.
 fn verdict(rows: &[InstanceRow], named: bool) -> Exit {

@@ -1,0 +1,182 @@
+//! The dashboard over an owner elsewhere: a client and nothing else.
+//!
+//! When the owner goes away it is asked again, later and later, and the time until then is shown.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::oneshot;
+
+use super::super::args::DashboardArgs;
+use super::super::dashboard::{Opening, Watch, environment, panic_report, preferences};
+use super::super::exit::{CliError, Exit};
+use super::super::output::Output;
+use super::super::tracing;
+use super::Remote;
+use crate::api::client::Client;
+use crate::config::home;
+use crate::domain::instance::InstanceName;
+use crate::tui::host::{
+    ConfigReport, CrashBundle, Details, Host, HostError, ImportReport, ImportRequest, Later,
+    Template,
+};
+use crate::tui::{self, Mailbox, Msg, Setting, Supervisor};
+
+/// The first pause before an owner that went away is asked again; each later one is twice as long.
+const FIRST_PAUSE: u64 = 1;
+
+/// Seconds; the longest of these pauses.
+const LONGEST_PAUSE: u64 = 30;
+
+/// Shows the dashboard until it is left.
+///
+/// # Errors
+///
+/// Returns an error when the owner does not answer at first, or there is no terminal.
+pub(super) async fn run(
+    remote: &Remote,
+    args: &DashboardArgs,
+    output: &Output,
+) -> Result<Exit, CliError> {
+    let status = remote.client.status().await?;
+    tracing::to_dashboard();
+    let mailbox = Mailbox::new()?;
+    // How a person likes it is kept here, whatever is looked at.
+    let here = home::resolve_here(None)
+        .map_err(|error| CliError::new(Exit::General, error.to_string()))?;
+    let opening = Opening {
+        events_for: args.events_for.clone(),
+        ascii: args.ascii,
+        ..Opening::default()
+    };
+    let setting = Setting {
+        host: Arc::new(Elsewhere {
+            client: remote.client.clone(),
+            place: remote.place.to_string(),
+        }),
+        runtime: tokio::runtime::Handle::current(),
+        mailbox: mailbox.clone(),
+        preferences: preferences(&here, opening),
+        environment: environment(),
+        home: format!("{} {}", remote.place, status.home),
+        panic_report: panic_report(&here),
+    };
+    let (send, mut ended) = oneshot::channel();
+    std::thread::Builder::new()
+        .name(tui::THREAD.to_owned())
+        .spawn(move || {
+            send.send(tui::run(setting)).ok(); // nobody waits after a lost terminal
+        })?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut hangup = signal(SignalKind::hangup())?;
+    let mut resize = signal(SignalKind::window_change())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let following = follow(&remote.client, &mailbox);
+    tokio::pin!(following);
+    loop {
+        tokio::select! {
+            end = &mut ended => {
+                let why = match end {
+                    Ok(Ok(_)) => {
+                        output.say("instances there are as they were");
+                        return Ok(Exit::Success);
+                    }
+                    Ok(Err(error)) => error.to_string(),
+                    Err(_) => "its thread ended by a panic".to_owned(),
+                };
+                return Err(CliError::new(Exit::General, format!("the dashboard failed: {why}")));
+            }
+            () = &mut following => {}
+            _ = terminate.recv() => mailbox.post(Msg::Terminated),
+            _ = hangup.recv() => mailbox.post(Msg::Lost),
+            _ = resize.recv() => mailbox.wake(),
+            // In raw mode Ctrl-C is a key.
+            _ = interrupt.recv() => {}
+        }
+    }
+}
+
+/// Keeps the view up to date for ever.
+async fn follow(client: &Client, mailbox: &Mailbox) {
+    let mut pause = FIRST_PAUSE;
+    loop {
+        let why = match client.status().await {
+            Ok(status) => {
+                pause = FIRST_PAUSE;
+                mailbox.post(Msg::Supervisor(Supervisor::Other {
+                    role: status.role,
+                    pid: status.pid,
+                }));
+                mailbox.post(Msg::Database(status.database));
+                Watch::start(client, mailbox).broken().await
+            }
+            Err(error) => error.to_string(),
+        };
+        for left in (1..=pause).rev() {
+            let why = format!("{why}; again in {left} s");
+            mailbox.post(Msg::Supervisor(Supervisor::Gone { why }));
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
+/// What the dashboard asks of the program around it, where the files are elsewhere.
+struct Elsewhere {
+    client: Client,
+    place: String,
+}
+
+impl Elsewhere {
+    fn no(&self, what: &str) -> HostError {
+        HostError(format!("{what} is done on the machine of {}", self.place))
+    }
+}
+
+impl Host for Elsewhere {
+    fn client(&self) -> Client {
+        self.client.clone()
+    }
+
+    fn details(&self, _: &InstanceName) -> Details {
+        Details::default()
+    }
+
+    fn config_file(&self, _: &InstanceName) -> Option<PathBuf> {
+        None
+    }
+
+    fn check_config(&self, _: &InstanceName) -> ConfigReport {
+        ConfigReport::default()
+    }
+
+    fn templates(&self) -> Vec<Template> {
+        Vec::new()
+    }
+
+    fn create(&self, _: usize, _: &str) -> Result<InstanceName, HostError> {
+        Err(self.no("making an instance"))
+    }
+
+    fn crash(&self, _: &InstanceName, _: usize) -> Result<Option<CrashBundle>, HostError> {
+        Err(self.no("reading a crash bundle"))
+    }
+
+    fn export_crash(&self, _: &InstanceName, _: &Path) -> Result<PathBuf, HostError> {
+        Err(self.no("exporting a crash bundle"))
+    }
+
+    fn import(&self, _: &ImportRequest) -> Result<ImportReport, HostError> {
+        Err(self.no("taking instances over"))
+    }
+
+    fn hand_over(&self) -> Later<Result<(), HostError>> {
+        Box::pin(std::future::ready(Err(HostError(
+            "the owner is another process; it goes on".to_owned(),
+        ))))
+    }
+
+    fn remember(&self, _: &str) {}
+}
