@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
-use tracing::warn;
+use tracing::{error, warn};
 
 use super::super::decision::{Action, Command};
 use super::super::handle::CommandError;
@@ -227,7 +227,7 @@ impl Actor {
                     live.run.child.pid
                 );
                 self.announce(None, Level::Info, EventType::WorkUnitChanged, message);
-                self.watch_unit(chunk, live);
+                self.watch_or_attach_unit(chunk, live);
             }
             Err(NotLaunched::Failed(why)) => self.order(end(PhaseEnd::Failed(why))),
             Err(NotLaunched::Later(why)) => {
@@ -272,7 +272,7 @@ impl Actor {
         let key = self.next_key;
         self.next_key += 1;
         if let Err(error) = self.watcher.watch(key, live.watched_fd()) {
-            tracing::error!(%chunk, %error, "cannot watch the run's process");
+            error!(%chunk, %error, "cannot watch the run's process");
         }
         let run = RunId::new(live.run.run_id.clone());
         let unwanted = self.is_ending(&chunk, &run) && live.run.stopping_since.is_none();
