@@ -70,13 +70,16 @@ pub(super) fn print(
             .collect();
         return Ok(output.json(&bodies)?);
     }
-    if rows.is_empty() && output.stdout_is_terminal {
+    if rows.is_empty() {
         output.say(if snapshot.rows.is_empty() {
             "no instances yet; llama-orch init NAME --model FILE makes one, llama-orch demo shows some"
         } else {
             "nothing runs; llama-orch ps shows the stopped ones"
         });
-        return Ok(Flow::Continue);
+        // A program that reads the table still gets its head.
+        if output.stdout_is_terminal {
+            return Ok(Flow::Continue);
+        }
     }
     let style = if output.stdout_is_terminal || output.stdout_color {
         TableStyle::Aligned {
