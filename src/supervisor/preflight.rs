@@ -18,6 +18,7 @@ use crate::domain::instance::{Binary, InstanceSpec, Port};
 use crate::domain::lifecycle::Failure;
 use crate::probes::binary::{self, Build};
 use crate::probes::devices::{self, Asking, DeviceList};
+use crate::probes::gguf;
 use crate::process::argv::{self, FitFlag};
 use crate::process::ports;
 use crate::process::program::{self, Program};
@@ -71,7 +72,17 @@ pub(super) fn check(
 pub fn obstacle(home: &Home, spec: &InstanceSpec) -> Option<String> {
     let looked = built(home, spec)
         .and_then(|(program, build)| accepted(home, spec, None, &program, build).map(|_| ()));
-    looked.err().map(|failed| failed.message)
+    let failed = looked.err().map(|failed| failed.message);
+    failed.or_else(|| cut_short(home, spec))
+}
+
+/// A start leaves this to the server: the header of a large model takes some milliseconds to read.
+fn cut_short(home: &Home, spec: &InstanceSpec) -> Option<String> {
+    if matches!(spec.binary, Binary::Simulated) {
+        return None;
+    }
+    let error = gguf::read(&model_file(home.root(), spec)?).err()?;
+    error.error.is_truncated().then(|| error.to_string())
 }
 
 /// The program can be run, and its model is one. The simulated server reads none.
@@ -152,9 +163,7 @@ fn port_held(message: String) -> LaunchFailed {
 
 /// The model is there and begins as a GGUF file does.
 fn model(home: &Path, spec: &InstanceSpec) -> Result<(), LaunchFailed> {
-    // The arguments come last, and the last value wins.
-    let named = value_of(&spec.args, &MODEL_FLAGS).map(|path| home.join(path));
-    let Some(path) = named.or_else(|| spec.model.path.clone()) else {
+    let Some(path) = model_file(home, spec) else {
         return Ok(());
     };
     let shown = path.display();
@@ -181,6 +190,12 @@ fn model(home: &Path, spec: &InstanceSpec) -> Result<(), LaunchFailed> {
             "check model.path and the file's permissions",
         )),
     }
+}
+
+/// Returns the file that the server will load: the arguments come last, and the last value wins.
+fn model_file(home: &Path, spec: &InstanceSpec) -> Option<PathBuf> {
+    let named = value_of(&spec.args, &MODEL_FLAGS).map(|path| home.join(path));
+    named.or_else(|| spec.model.path.clone())
 }
 
 fn magic(path: &Path) -> io::Result<Vec<u8>> {

@@ -255,6 +255,21 @@ fn a_server_that_works_is_not_ended_for_one_that_could_not_start() {
         "a: it goes on as it is, because it would not start",
     );
     told(&["restart", "a"], "did you mean --flash-attn?");
+    // The same for a model that was cut meanwhile.
+    let model = home.path().join("model.gguf");
+    let cut = home.path().join("cut.gguf");
+    let bytes = fs::read(&model).unwrap();
+    fs::write(&cut, &bytes[..bytes.len() - 1000]).unwrap();
+    let file = home.path().join("instances/a/config.toml");
+    let text = fs::read_to_string(&file).unwrap();
+    fs::write(
+        &file,
+        text.replace("model.gguf", "cut.gguf")
+            .replace("-atn", "-attn"),
+    )
+    .unwrap();
+    told(&["restart", "a"], "cut.gguf: is truncated");
+    fs::write(&file, text).unwrap();
     // Who insists gets it: then it has failed, and says what to do.
     let ran = home.run(&["restart", "a", "--force"]);
     assert_eq!(ran.code, 1, "{}", ran.stderr);
