@@ -25,14 +25,13 @@ pub(super) struct Suggestion {
 }
 
 /// Profiles with how the names of their devices begin.
-const KINDS: [(&str, Profile); 7] = [
+const KINDS: [(&str, Profile); 6] = [
     ("CUDA", Profile::Cuda),
     ("ROCm", Profile::Hip),
     ("HIP", Profile::Hip),
     ("Metal", Profile::Metal),
     ("MTL", Profile::Metal),
     ("Vulkan", Profile::Vulkan),
-    ("SYCL", Profile::Vulkan),
 ];
 
 impl Devices {

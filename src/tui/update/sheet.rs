@@ -12,9 +12,11 @@ use super::dialogs::{Step, step};
 /// Shows a sheet; one about the same subject, if it is still open, gives way.
 pub(super) fn open(model: &mut Model, mut sheet: Sheet) {
     model.soil(Dirty::Now);
-    let older = model.dialogs.iter_mut().find_map(|dialog| match dialog {
-        Dialog::Sheet(older) if older.subject == sheet.subject => Some(older),
-        _ => None,
+    let older = model.dialogs.iter_mut().find_map(|dialog| {
+        let Dialog::Sheet(older) = dialog else {
+            return None;
+        };
+        (older.subject == sheet.subject).then_some(older)
     });
     match older {
         Some(older) => {
@@ -27,14 +29,12 @@ pub(super) fn open(model: &mut Model, mut sheet: Sheet) {
 
 /// Tells something about what a sheet asked for: on it while it is open.
 pub(super) fn tell(model: &mut Model, kind: Kind, text: String) -> Vec<Effect> {
-    match model.dialogs.last_mut() {
-        Some(Dialog::Sheet(sheet)) => {
-            sheet.note = Some(text);
-            model.soil(Dirty::Now);
-            Vec::new()
-        }
-        _ => super::tell(model, kind, text),
-    }
+    let Some(Dialog::Sheet(sheet)) = model.dialogs.last_mut() else {
+        return super::tell(model, kind, text);
+    };
+    sheet.note = Some(text);
+    model.soil(Dirty::Now);
+    Vec::new()
 }
 
 /// What a key makes of a sheet.
