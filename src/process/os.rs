@@ -273,6 +273,7 @@ pub fn exit_of_zombie(process: ProcessId) -> Option<ExitStatus> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Instant;
 
     #[test]
     fn a_command_with_parentheses_does_not_shift_the_fields() {
@@ -301,6 +302,12 @@ mod tests {
             .expect("cat runs");
         let pid = child.id().cast_signed();
         let path = format!("/proc/{pid}/environ");
+        // A spawn returns a moment before the new program's environment is in its place.
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while fs::read(&path).expect("ours").is_empty() {
+            assert!(Instant::now() < deadline, "it has no environment");
+            std::thread::yield_now();
+        }
         assert_eq!(
             read_record(&path).expect("ours"),
             fs::read(&path).expect("ours")
