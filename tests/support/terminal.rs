@@ -20,6 +20,8 @@ pub(crate) struct Terminal {
     pty: Option<Pty>,
     parser: vt100::Parser,
     child: Child,
+    /// The beginning of a frame whose end has not come; a person does not see half of one either.
+    held: Vec<u8>,
     /// Everything the program ever wrote.
     pub(crate) written: Vec<u8>,
 }
@@ -48,6 +50,7 @@ impl Terminal {
             pty: Some(pty),
             parser: vt100::Parser::new(length(36), length(120), 0),
             child,
+            held: Vec::new(),
             written: Vec::new(),
         }
     }
@@ -64,7 +67,13 @@ impl Terminal {
             let mut buffer = [0; 65_536];
             let count = pty.read(&mut buffer).unwrap_or(0); // the program has ended
             self.written.extend_from_slice(&buffer[..count]);
-            self.parser.process(&buffer[..count]);
+            self.held.extend_from_slice(&buffer[..count]);
+            let shown = match count {
+                0 => self.held.len(),
+                _ => whole_frames(&self.held),
+            };
+            self.parser.process(&self.held[..shown]);
+            self.held.drain(..shown);
         }
     }
 
@@ -197,6 +206,24 @@ impl Drop for Terminal {
         self.child.kill().ok();
         self.child.wait().ok();
     }
+}
+
+/// How many of these bytes can be shown: all but a frame without its end (DEC mode 2026).
+fn whole_frames(bytes: &[u8]) -> usize {
+    const BEGINS: &[u8] = b"\x1b[?2026h";
+    const ENDS: &[u8] = b"\x1b[?2026l";
+    let last_end = bytes.windows(ENDS.len()).rposition(|part| part == ENDS);
+    let begin = last_end.map_or(0, |at| at + ENDS.len());
+    let rest = &bytes[begin..];
+    if let Some(at) = rest.windows(BEGINS.len()).position(|part| part == BEGINS) {
+        return begin + at;
+    }
+    // The mark of a beginning may have come in part.
+    let part = (1..BEGINS.len()).rev();
+    let begun = part
+        .into_iter()
+        .find(|length| rest.ends_with(&BEGINS[..*length]));
+    bytes.len() - begun.unwrap_or(0)
 }
 
 /// Reads base64.
