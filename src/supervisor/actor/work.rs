@@ -100,6 +100,8 @@ impl Actor {
         self.work.touched = true;
         self.units.changed = true;
         self.note_work(writes, told);
+        // Some may have been running all the while.
+        self.look_for_units();
     }
 
     /// Shows the units as they are stored now, and answers those who asked.
