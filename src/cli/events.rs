@@ -232,7 +232,7 @@ fn one_line(message: &str) -> String {
 }
 
 /// Writes a time as the clock on the wall shows it.
-fn local(ts: &str) -> String {
+pub(super) fn local(ts: &str) -> String {
     ts.parse::<Timestamp>().map_or_else(
         |_| ts.to_owned(),
         |time| {

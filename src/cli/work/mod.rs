@@ -18,6 +18,7 @@ use super::exit::{CliError, Exit};
 use super::output::Output;
 use super::session;
 use crate::api::client::{Client, ClientError};
+use crate::api::error::ErrorCode;
 use crate::api::wire::{
     NewWorkUnit, StatusChangeBody, WorkAnswerBody, WorkHistoryBody, WorkUnitBody, WorkUnitPatch,
     WorkUnitsBody,
@@ -274,8 +275,7 @@ async fn change<T>(
         match answer {
             // Nothing was taken: whoever has the home next is asked.
             Err(ClientError::NoOwner { .. }) if tries > 0 => {}
-            Err(ClientError::Refused(body))
-                if tries > 0 && body.code == crate::api::error::ErrorCode::OwnerError => {}
+            Err(ClientError::Refused(body)) if tries > 0 && body.code == ErrorCode::OwnerError => {}
             answer => return Ok(answer?),
         }
     }

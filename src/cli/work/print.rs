@@ -1,10 +1,8 @@
 //! Work units in words, for a person and for a pipe.
 
-use jiff::Timestamp;
-use jiff::tz::TimeZone;
-
 use crate::api::wire::{StatusChangeBody, WorkUnitBody, unix_seconds};
 use crate::cli::columns;
+use crate::cli::events::local;
 use crate::cli::exit::CliError;
 use crate::cli::output::{Output, Paint, paint};
 use crate::cli::table::duration;
@@ -175,16 +173,5 @@ fn age(since: &str, now: f64) -> String {
     unix_seconds(since).map_or_else(
         || "-".to_owned(),
         |since| duration((now - since).max(0.0) as u64),
-    )
-}
-
-/// Writes a time as the clock on the wall shows it.
-fn local(ts: &str) -> String {
-    ts.parse::<Timestamp>().map_or_else(
-        |_| ts.to_owned(),
-        |time| {
-            let zoned = time.to_zoned(TimeZone::system());
-            zoned.strftime("%Y-%m-%d %H:%M:%S").to_string()
-        },
     )
 }
