@@ -186,6 +186,16 @@ fn what_runs_otherwise_than_its_file_says_has_a_sign_and_the_reason() {
 }
 
 #[test]
+fn an_unusable_file_is_the_reason_however_the_last_run_ended() {
+    let mut rows = fleet();
+    rows[7].autopsy = rows[4].autopsy.clone();
+    let mut model = model(&rows);
+    press(&mut model, "G");
+    let (text, _) = screen(&model);
+    assert!(text.contains("why     server.port is missing"), "{text}");
+}
+
+#[test]
 fn details_stay_until_newer_ones_are_there() {
     let mut rows = fleet();
     rows[0].pid = None;

@@ -107,7 +107,8 @@ fn lines(model: &Model, row: &InstanceRow, width: usize, room: Room) -> Vec<Line
     let (role, state) = state_text(row, model.now, &model.look);
     add("state", format!("{state}, wanted {}", row.desired), role);
     // What a person must know comes first.
-    if let Some(autopsy) = &row.autopsy {
+    // A file that cannot be used stands in the way now; how the last run ended does not.
+    if let Some(autopsy) = row.autopsy.as_ref().filter(|_| !row.broken) {
         add("why", autopsy.summary.clone(), Role::Bad);
         if let Some(remedy) = &autopsy.remedy {
             add("do", remedy.clone(), Role::Strong);
