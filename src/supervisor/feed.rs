@@ -95,7 +95,7 @@ impl EventFeed {
             ..filter.clone()
         };
         let mut events = match filter.after_id {
-            Some(after) if after + 1 < first => self.stored(older).await,
+            Some(after) if after < first - 1 => self.stored(older).await,
             Some(_) => Vec::new(),
             None if recent.len() < limit => self.stored(older).await,
             None => Vec::new(),

@@ -224,6 +224,10 @@ fn what_is_too_much_or_nonsense_is_refused_in_one_shape() {
             assert!(told.header("allow").is_some(), "{ask:?}");
         }
     }
+    let list = place.post("/instances/a/stop").json(&json!([]));
+    assert_eq!(list.send().code(), "invalid");
+    let far = place.get("/events?after=9223372036854775807").send();
+    assert_eq!(far.json()["events"], json!([]));
     // A body whose length nobody announced.
     let mut line = place
         .post("/instances/a/stop")

@@ -4,6 +4,7 @@ use axum::Json;
 use axum::extract::{FromRequest, FromRequestParts, OptionalFromRequest, Path, Query, Request};
 use axum::http::request::Parts;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use super::Owner;
 use super::failure::{Answered, Failure};
@@ -32,8 +33,16 @@ impl<S: Send + Sync, T: DeserializeOwned + Default> FromRequest<S> for Given<T> 
     type Rejection = Failure;
 
     async fn from_request(request: Request, state: &S) -> Answered<Self> {
-        let body = <Json<T> as OptionalFromRequest<S>>::from_request(request, state).await?;
-        Ok(Self(body.map(|Json(body)| body).unwrap_or_default()))
+        let body = <Json<Value> as OptionalFromRequest<S>>::from_request(request, state).await?;
+        let wrong = |message: String| Failure::new(ErrorCode::Invalid, message);
+        match body.map(|Json(body)| body) {
+            None | Some(Value::Null) => Ok(Self(T::default())),
+            Some(body) if body.is_object() => serde_json::from_value(body)
+                .map(Self)
+                .map_err(|error| wrong(format!("the body: {error}"))),
+            // A list would be read as the fields in their order, which nobody promises.
+            Some(_) => Err(wrong("the body must be a JSON object".to_owned())),
+        }
     }
 }
 
