@@ -115,6 +115,7 @@ impl Tone {
     }
 }
 
+// A new colour is held to be legible on dark and light by the test of contrasts below.
 impl Look {
     /// Builds the look of a theme on a terminal.
     pub(super) fn new(name: ThemeName, ground: Ground, depth: Depth, glyphs: Glyphs) -> Self {
@@ -143,56 +144,56 @@ impl Look {
         };
         let accent = || {
             tone(
-                Tone(0x7a_a2_f7, 111, Color::Cyan),
-                Tone(0x2e_5c_c5, 26, Color::Blue),
+                Tone(0x82_aa_ff, 111, Color::Cyan),
+                Tone(0x2a_56_ba, 25, Color::Blue),
             )
         };
         let dim = || {
             tone(
-                Tone(0x73_7a_a2, 103, Color::DarkGray),
-                Tone(0x6b_70_89, 243, Color::DarkGray),
+                Tone(0x96_9d_c2, 248, Color::DarkGray),
+                Tone(0x59_60_78, 240, Color::DarkGray),
             )
         };
         let good = || {
             tone(
                 Tone(0x9e_ce_6a, 114, Color::Green),
-                Tone(0x38_7a_2d, 28, Color::Green),
+                Tone(0x2b_66_20, 22, Color::Green),
             )
         };
         let busy = || {
             tone(
                 Tone(0xe0_af_68, 179, Color::Yellow),
-                Tone(0x96_60_0c, 130, Color::Yellow),
+                Tone(0x7d_4e_06, 94, Color::Yellow),
             )
         };
         let bad = || {
             tone(
-                Tone(0xf7_76_8e, 204, Color::Red),
-                Tone(0xc4_2b_4a, 161, Color::Red),
+                Tone(0xff_8a_9e, 210, Color::Red),
+                Tone(0xb0_1f_3f, 125, Color::Red),
             )
         };
         let measure = || {
             tone(
                 Tone(0x7d_cf_ff, 117, Color::Cyan),
-                Tone(0x0a_6e_8c, 24, Color::Blue),
+                Tone(0x08_5f_7a, 24, Color::Blue),
             )
         };
         let back = || {
             tone(
                 Tone(0x1f_23_35, 235, Color::Reset),
-                Tone(0xe4_e7_f2, 254, Color::Reset),
+                Tone(0xe8_eb_f5, 255, Color::Reset),
             )
         };
         let line = || {
             tone(
-                Tone(0x3b_42_61, 239, Color::DarkGray),
-                Tone(0xb4_b9_cf, 250, Color::Gray),
+                Tone(0x66_6d_94, 243, Color::DarkGray),
+                Tone(0x80_87_a3, 244, Color::Gray),
             )
         };
         let chosen = || {
             tone(
-                Tone(0x2f_3b_61, 238, Color::Reset),
-                Tone(0xcf_d9_f5, 153, Color::Reset),
+                Tone(0x28_34_5a, 237, Color::Reset),
+                Tone(0xd5_de_f8, 195, Color::Reset),
             )
         };
         match role {
@@ -386,6 +387,106 @@ mod tests {
         assert_ne!(look.style(Role::Bad), look.style(Role::Text));
         for role in [Role::Good, Role::Bad, Role::Selected, Role::Header] {
             assert_eq!((look.style(role).fg, look.style(role).bg), (None, None));
+        }
+    }
+
+    /// Backgrounds that terminals have: black or white, and the popular shades of both.
+    const GROUNDS: [(Ground, [u32; 3]); 2] = [
+        (Ground::Dark, [0x00_00_00, 0x16_16_1e, 0x1e_1e_1e]),
+        (Ground::Light, [0xff_ff_ff, 0xfd_f6_e3, 0xfa_fa_fa]),
+    ];
+
+    /// What WCAG 2 asks of text (AA), and of what is only there to lead the eye.
+    const TEXT: f64 = 4.5;
+    const DECORATION: f64 = 3.0;
+
+    /// Red, green and blue of a colour that is the same on every terminal.
+    fn channels(color: Color) -> [u8; 3] {
+        match color {
+            Color::Rgb(red, green, blue) => [red, green, blue],
+            Color::Indexed(gray @ 232..) => [8 + (gray - 232) * 10; 3],
+            Color::Indexed(cube @ 16..) => {
+                let step = |part: u8| [0, 95, 135, 175, 215, 255][usize::from(part % 6)];
+                let cube = cube - 16;
+                [step(cube / 36), step(cube / 6), step(cube)]
+            }
+            other => unreachable!("{other} is whatever the terminal says"),
+        }
+    }
+
+    fn luminance(color: Color) -> f64 {
+        let linear = channels(color).map(|channel| {
+            let part = f64::from(channel) / 255.0;
+            if part <= 0.04045 {
+                part / 12.92
+            } else {
+                ((part + 0.055) / 1.055).powf(2.4)
+            }
+        });
+        0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+    }
+
+    /// The contrast of two colours as WCAG 2 measures it, from 1 to 21.
+    fn contrast(one: Color, other: Color) -> f64 {
+        let (one, other) = (luminance(one), luminance(other));
+        (one.max(other) + 0.05) / (one.min(other) + 0.05)
+    }
+
+    #[test]
+    fn contrast_is_measured_as_wcag_does() {
+        let rows = [
+            (0x00_00_00, 0xff_ff_ff, 21.0),
+            (0x77_77_77, 0xff_ff_ff, 4.48),
+            (0xff_00_00, 0xff_ff_ff, 4.0),
+            (0x12_34_56, 0x12_34_56, 1.0),
+        ];
+        for (one, other, expected) in rows {
+            let found = contrast(Color::from_u32(one), Color::from_u32(other));
+            assert!((found - expected).abs() < 0.01, "{one:06x}: {found}");
+        }
+        let same = contrast(Color::Indexed(111), Color::from_u32(0x87_af_ff));
+        assert!((same - 1.0).abs() < 1e-9, "{same}");
+    }
+
+    #[test]
+    fn every_colour_can_be_read_on_dark_and_on_light() {
+        let texts = [
+            Role::Dim,
+            Role::Accent,
+            Role::Good,
+            Role::Busy,
+            Role::Bad,
+            Role::Measure,
+            Role::Marked,
+            Role::Button,
+            // Reversed: the ground is written on it.
+            Role::ButtonChosen,
+        ];
+        let lines = [Role::Border, Role::BorderFocused];
+        for (ground, shades) in GROUNDS {
+            for depth in [Depth::True, Depth::TwoHundredFiftySix] {
+                let look = Look::new(ThemeName::Auto, ground, depth, Glyphs::Unicode);
+                let fore = |role| look.style(role).fg.expect("it has a colour");
+                let own = [Role::Header, Role::Selected];
+                let own = own.map(|role| look.style(role).bg.expect("it has a ground"));
+                let shades = shades.map(Color::from_u32);
+                for back in shades.into_iter().chain(own) {
+                    for role in texts {
+                        let found = contrast(fore(role), back);
+                        assert!(
+                            found >= TEXT,
+                            "{ground:?} {depth:?} {role:?} on {back}: {found}"
+                        );
+                    }
+                }
+                for back in shades {
+                    for role in lines {
+                        let found = contrast(fore(role), back);
+                        let what = format!("{ground:?} {depth:?} {role:?} on {back}: {found}");
+                        assert!(found >= DECORATION, "{what}");
+                    }
+                }
+            }
         }
     }
 
