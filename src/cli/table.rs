@@ -1,7 +1,7 @@
 //! The instance table of `ps`.
 
 use super::output::{Paint, paint};
-use crate::domain::fleet::InstanceRow;
+use crate::domain::fleet::{InstanceRow, WEDGED};
 use crate::domain::lifecycle::{Health, Status};
 
 /// The widest a column grows before its text is cut.
@@ -115,6 +115,7 @@ fn cells(row: &InstanceRow, now: f64) -> Vec<String> {
     };
     let health = match (row.health, row.progress) {
         (Health::Loading, Some(percent)) => format!("{} {percent}%", row.health),
+        (Health::Unhealthy, _) if row.is_wedged() => format!("{}: {WEDGED}", row.health),
         (_, _) => row.health.to_string(),
     };
     vec![
@@ -215,6 +216,23 @@ fn health_paint(health: Health) -> Paint {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_wedged_server_is_unhealthy_and_told_apart() {
+        let rows = [
+            (
+                Health::Unhealthy,
+                Some("wedged: no counter moved"),
+                "unhealthy: wedged",
+            ),
+            (Health::Unhealthy, Some("unreachable: refused"), "unhealthy"),
+            (Health::Healthy, None, "healthy"),
+        ];
+        for (health, reason, shown) in rows {
+            let row = crate::domain::fleet::tests::row(Status::Running, health, reason);
+            assert_eq!(cells(&row, 0.0)[HEALTH], shown);
+        }
+    }
 
     #[test]
     fn durations_show_their_two_largest_units() {

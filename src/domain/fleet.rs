@@ -7,6 +7,9 @@ use super::lifecycle::{Desired, Failure, Health, Status};
 use super::readings::{HostReadings, Readings};
 use super::run::RunId;
 
+/// The word for a server that has work and does none; in a reason, what showed it follows.
+pub const WEDGED: &str = "wedged";
+
 /// The fleet at one moment; a higher generation is newer.
 #[derive(Clone, Debug, PartialEq, Default)]
 pub struct FleetSnapshot {
@@ -85,16 +88,86 @@ impl InstanceRow {
         }
     }
 
-    /// Returns status and health in one word: ready, loading, unhealthy, backoff, failed …
+    /// Returns whether it is unhealthy because the watchdog found it wedged.
+    #[must_use]
+    pub fn is_wedged(&self) -> bool {
+        let evidence = self
+            .reason
+            .as_deref()
+            .and_then(|reason| reason.strip_prefix(WEDGED)?.strip_prefix(": "));
+        self.status == Status::Running && self.health == Health::Unhealthy && evidence.is_some()
+    }
+
+    /// Returns status and health in one word: ready, loading, unhealthy, wedged, backoff, failed …
     #[must_use]
     pub fn state_word(&self) -> &'static str {
         match (self.status, self.health) {
             (Status::Running, Health::Healthy) => "ready",
             (Status::Starting | Status::Running, Health::Loading) => "loading",
+            (Status::Running, Health::Unhealthy) if self.is_wedged() => WEDGED,
             (Status::Running, Health::Unhealthy) => "unhealthy",
             (Status::Running, Health::Error) => "error",
             (Status::Running, Health::Unknown) => "running",
             (status, _) => status.as_str(),
+        }
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// A row in this state, for this reason.
+    pub(crate) fn row(status: Status, health: Health, reason: Option<&str>) -> InstanceRow {
+        InstanceRow {
+            name: InstanceName::parse("a").expect("a name"),
+            display_name: "a".to_owned(),
+            tags: Vec::new(),
+            desired: Desired::Running,
+            status,
+            health,
+            reason: reason.map(str::to_owned),
+            failure: None,
+            run: None,
+            pid: None,
+            port: None,
+            host: "127.0.0.1".to_owned(),
+            backend: "cpu".to_owned(),
+            device: "-".to_owned(),
+            model: "m".to_owned(),
+            started_at: None,
+            restart_at: None,
+            restarts: 0,
+            exit: None,
+            autopsy: None,
+            progress: None,
+            readings: Readings::default(),
+            drift: false,
+            broken: false,
+        }
+    }
+
+    #[test]
+    fn one_word_says_status_and_health_and_a_wedge() {
+        let wedge = Some("wedged: 2 of 4 slots busy");
+        let rows = [
+            (Status::Running, Health::Healthy, None, "ready"),
+            (Status::Starting, Health::Loading, None, "loading"),
+            (Status::Running, Health::Unhealthy, wedge, "wedged"),
+            (
+                Status::Running,
+                Health::Unhealthy,
+                Some("unreachable: it wedged: no"),
+                "unhealthy",
+            ),
+            (Status::Running, Health::Unhealthy, None, "unhealthy"),
+            (Status::Running, Health::Error, wedge, "error"),
+            // It is ended for it: that is what happens now.
+            (Status::Stopping, Health::Unhealthy, wedge, "stopping"),
+            (Status::Backoff, Health::Unknown, wedge, "backoff"),
+        ];
+        for (status, health, reason, word) in rows {
+            assert_eq!(row(status, health, reason).state_word(), word, "{reason:?}");
         }
     }
 }

@@ -80,7 +80,7 @@ fn a_demo_shows_every_state_and_leaves_nothing() {
         &["judge-70b", "◐ backoff"],
         &["draft-600m", "✗ failed: out of VRAM"],
         &["guard-3b", "✗ unhealthy"],
-        &["wedged-14b", "✗ unhealthy"],
+        &["wedged-14b", "✗ wedged"],
         &["tts-port", "◐ backoff"],
         &["typo-9b", "✗ invalid"],
         &["spare-7b", "○ stopped"],

@@ -21,6 +21,7 @@ use super::ends::is_forgiven;
 use super::event;
 use crate::domain::autopsy::Cause;
 use crate::domain::event::{EventType, Level};
+use crate::domain::fleet::WEDGED;
 use crate::domain::instance::InstanceName;
 use crate::domain::lifecycle::{Desired, Health};
 use crate::domain::readings::HostReadings;
@@ -172,7 +173,7 @@ fn shown(up: &Up, sight: &Sight, took: Option<Duration>) -> Shown {
     let (health, detail) = match (sight, &up.liveness.wedge) {
         (Sight::Healthy, None) => (Health::Healthy, None),
         (Sight::Healthy | Sight::Loading(_), Some(evidence)) => {
-            (Health::Unhealthy, Some(format!("wedged: {evidence}")))
+            (Health::Unhealthy, Some(format!("{WEDGED}: {evidence}")))
         }
         (Sight::Loading(what), None) => (Health::Loading, what.clone()),
         (Sight::Wrong(answer), _) => (Health::Error, Some(answer.clone())),
