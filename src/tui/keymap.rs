@@ -203,6 +203,18 @@ rows! {
     #[cfg(debug_assertions)] Global "panic-task" [] "" "debug builds: let a task elsewhere panic" => Action::Panic(fault::Thread::Runtime);
 }
 
+/// Returns the rows of the key table that a search finds: by name and by meaning.
+pub(super) fn matching(search: &str) -> Vec<&'static Row> {
+    let words: Vec<String> = search.split_whitespace().map(str::to_lowercase).collect();
+    ROWS.iter()
+        .filter(|row| row.action != Action::Palette)
+        .filter(|row| {
+            let text = format!("{} {} {}", row.name, row.help, row.context.title()).to_lowercase();
+            words.iter().all(|word| text.contains(word.as_str()))
+        })
+        .collect()
+}
+
 /// A key as it is compared: a character carries its own shift.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Key {

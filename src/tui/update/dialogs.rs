@@ -4,7 +4,7 @@ use crossterm::event::{Event, KeyCode, KeyEvent, KeyModifiers};
 use tui_input::backend::crossterm::EventHandler as _;
 
 use super::super::effect::Effect;
-use super::super::keymap::{Action, ROWS, Row};
+use super::super::keymap::matching;
 use super::super::model::Model;
 use super::super::model::dialog::{Button, Dialog, Pick, Purpose};
 use super::super::model::notice::Kind;
@@ -148,18 +148,6 @@ pub(super) fn picked(model: &mut Model, pick: Pick) -> Vec<Effect> {
         Pick::Import(from) => prompt::open(model, Purpose::ImportFrom(from)),
         Pick::Template(place) => prompt::open(model, Purpose::NameInstance(place)),
     }
-}
-
-/// Returns the rows of the key table that a search finds: by name and by meaning.
-pub(in crate::tui) fn matching(search: &str) -> Vec<&'static Row> {
-    let words: Vec<String> = search.split_whitespace().map(str::to_lowercase).collect();
-    ROWS.iter()
-        .filter(|row| row.action != Action::Palette)
-        .filter(|row| {
-            let text = format!("{} {} {}", row.name, row.help, row.context.title()).to_lowercase();
-            words.iter().all(|word| text.contains(word.as_str()))
-        })
-        .collect()
 }
 
 /// Lists understand arrows and vim's keys.

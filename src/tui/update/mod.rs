@@ -14,8 +14,6 @@ mod sheet;
 mod starting;
 mod work;
 
-pub(in crate::tui) use self::dialogs::matching;
-
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use tui_input::Input;
 
@@ -28,6 +26,7 @@ use super::model::notice::Kind;
 use super::model::{Dirty, Model, Msg, Now, Pane};
 use super::remember;
 use super::theme::Look;
+use super::view::{detail_end, dialog_end};
 
 /// Changes the model by one message.
 #[must_use]
@@ -128,6 +127,7 @@ fn settle(model: &mut Model, effects: &mut Vec<Effect>) {
     if model.focus != Pane::Table && !model.focus.is_alone() {
         model.second = model.focus;
     }
+    keep_scrolls(model);
     let areas = model.areas();
     let height = usize::from(areas.table.height.saturating_sub(3));
     model.table.scroll(model.fleet.rows(), height);
@@ -145,6 +145,19 @@ fn settle(model: &mut Model, effects: &mut Vec<Effect>) {
     {
         model.details_asked = Some(name.clone());
         effects.push(Effect::Details(name));
+    }
+}
+
+/// Nothing is scrolled past its end: the way back would seem to do nothing.
+fn keep_scrolls(model: &mut Model) {
+    if let Some(end) = dialog_end(model)
+        && let Some(Dialog::Help { scroll, .. } | Dialog::Text { scroll, .. }) =
+            model.dialogs.last_mut()
+    {
+        *scroll = end.min(*scroll);
+    }
+    if model.detail_scroll > 0 && model.focus == Pane::Detail {
+        model.detail_scroll = detail_end(model).min(model.detail_scroll);
     }
 }
 
@@ -309,13 +322,20 @@ fn go_to_pane(model: &mut Model, pane: Pane) -> Vec<Effect> {
     Vec::new()
 }
 
-/// Returns the pane that Tab goes to; those that stand alone are only reached by their numbers.
+/// Returns the pane that Tab goes to: along the line of tabs where there is one, else round the
+/// panes that share the screen. From one that stands alone it goes back to those.
 fn neighbour(model: &Model, step: isize) -> Pane {
-    const ROUND: [Pane; 4] = [Pane::Table, Pane::Events, Pane::Detail, Pane::Log];
-    let here = ROUND.iter().position(|pane| *pane == model.focus);
-    let count = ROUND.len() as isize;
-    let here = here.map_or(0, |place| place as isize + step);
-    ROUND[here.rem_euclid(count) as usize]
+    const SHARING: [Pane; 4] = [Pane::Table, Pane::Events, Pane::Detail, Pane::Log];
+    let round: Vec<Pane> = match model.class() {
+        Class::Single => Pane::ALL.iter().map(|(pane, _)| *pane).collect(),
+        Class::TooSmall | Class::Compact | Class::Full => SHARING.to_vec(),
+    };
+    let here = round.iter().position(|pane| *pane == model.focus);
+    let next = match here {
+        Some(place) => place as isize + step,
+        None => step.min(0),
+    };
+    round[next.rem_euclid(round.len() as isize) as usize]
 }
 
 fn resize(model: &mut Model, step: i16) -> Vec<Effect> {

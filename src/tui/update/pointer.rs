@@ -1,7 +1,7 @@
 //! The mouse: clicks, wheel and dragged splits.
 
 use super::super::effect::Effect;
-use super::super::keymap::Action;
+use super::super::keymap::{Action, matching};
 use super::super::layout::Class;
 use super::super::model::dialog::Dialog;
 use super::super::model::sort::Sort;
@@ -94,7 +94,7 @@ fn choice(model: &mut Model, place: usize) -> Vec<Effect> {
             pick.map_or_else(Vec::new, |pick| dialogs::picked(model, pick))
         }
         Some(Dialog::Palette { search, .. }) => {
-            let rows = dialogs::matching(search.value());
+            let rows = matching(search.value());
             let action = rows.get(place).map(|row| row.action);
             action.map_or_else(Vec::new, |action| act(model, action))
         }

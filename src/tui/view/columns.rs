@@ -7,8 +7,9 @@ use super::super::theme::{Look, Role};
 use super::state_text;
 use crate::domain::fleet::InstanceRow;
 
-/// Columns that are given up first when it is narrow; what is not here stays.
-const DROPPED: [Column; 10] = [
+/// Columns that are given up first when it is narrow. What is not here stays: name, state, port and
+/// tokens per second. Last come those that are there only because somebody chose them.
+const DROPPED: [Column; 11] = [
     Column::Backend,
     Column::Spark,
     Column::Restarts,
@@ -18,7 +19,8 @@ const DROPPED: [Column; 10] = [
     Column::Vram,
     Column::Model,
     Column::Uptime,
-    Column::Tokens,
+    Column::Cpu,
+    Column::Rss,
 ];
 
 /// CPU and RSS have columns of their own from this width on.
@@ -29,6 +31,10 @@ const SHORT_MODEL: u16 = 18;
 
 /// The same on a line of less than 100 columns.
 const SHORTEST_MODEL: u16 = 12;
+
+/// The heading of the ports, and that of the rates with the sign of an order.
+const PORT_TITLE: usize = 4;
+const RATE_TITLE: usize = 4;
 
 /// Columns before the first: cursor and mark.
 pub(super) const GUTTER: u16 = 3;
@@ -132,6 +138,10 @@ pub(super) fn columns(model: &Model, width: u16) -> Vec<Cell> {
         }
         wanted.retain(|(known, _)| *known != column);
     }
+    let over = total(&wanted).saturating_sub(room);
+    if over > 0 {
+        squeeze(&mut wanted, over, model);
+    }
     spread(&mut wanted, room);
     let mut x = GUTTER;
     wanted
@@ -162,6 +172,30 @@ fn shorten_models(wanted: &mut [(Column, u16)], room: u16) {
             SHORT_MODEL
         };
         model.1 -= over.min(model.1.saturating_sub(least));
+    }
+}
+
+/// Takes columns from what stays: from empty ones first, then from the longest names and states.
+fn squeeze(wanted: &mut [(Column, u16)], mut over: u16, model: &Model) {
+    let rows = model.fleet.rows().iter();
+    let longest = |texts: &mut dyn Iterator<Item = usize>, least: usize| {
+        texts.max().unwrap_or(least).max(least) as u16
+    };
+    let ports = rows.clone().filter_map(|row| row.port);
+    let port = longest(&mut ports.map(|port| port.to_string().len()), PORT_TITLE);
+    let rates = rows.filter_map(|row| row.readings.tokens_per_second);
+    let rate = longest(&mut rates.map(|rate| format::rate(rate).len()), RATE_TITLE);
+    for (column, least) in [
+        (Column::Port, port),
+        (Column::Tokens, rate),
+        (Column::Name, 8),
+        (Column::State, 9),
+    ] {
+        if let Some(cell) = wanted.iter_mut().find(|(known, _)| *known == column) {
+            let less = over.min(cell.1.saturating_sub(least));
+            cell.1 -= less;
+            over -= less;
+        }
     }
 }
 

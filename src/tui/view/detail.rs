@@ -1,6 +1,6 @@
 //! Everything known of the selected instance.
 
-use ratatui::layout::Rect;
+use ratatui::layout::{Margin, Rect};
 
 use super::super::format::{self, UNKNOWN};
 use super::super::keymap::Action;
@@ -66,6 +66,32 @@ pub(super) fn draw(model: &Model, area: Rect, pen: &mut Pen<'_>, hits: &mut Hits
         );
         return;
     };
+    let shown = rows(model, row, inner);
+    let height = usize::from(inner.height);
+    let skip = if model.focus == Pane::Detail {
+        model.detail_scroll.min(shown.len().saturating_sub(height))
+    } else {
+        0
+    };
+    let text_width = inner.width.saturating_sub(LABEL).max(1);
+    for (y, (label, text, role)) in (inner.y..inner.bottom()).zip(shown.into_iter().skip(skip)) {
+        pen.text(inner.x, y, LABEL, label, Role::Dim);
+        pen.text(inner.x + LABEL, y, text_width, &text, role);
+    }
+}
+
+/// Returns how far the pane can be scrolled when it is here.
+pub(super) fn end(model: &Model, area: Rect) -> usize {
+    // The frame takes a row and a column on each side.
+    let inner = area.inner(Margin::new(1, 1));
+    let rows = model
+        .selected()
+        .map_or(0, |row| rows(model, row, inner).len());
+    rows.saturating_sub(inner.height.into())
+}
+
+/// Every row of the pane as it is wrapped: the name of its line, its text and what it means.
+fn rows(model: &Model, row: &InstanceRow, inner: Rect) -> Vec<(&'static str, String, Role)> {
     let text_width = usize::from(inner.width.saturating_sub(LABEL)).max(1);
     let room = if inner.height >= ROOMY {
         Room::Wide
@@ -87,16 +113,7 @@ pub(super) fn draw(model: &Model, area: Rect, pen: &mut Pen<'_>, hits: &mut Hits
             label = "";
         }
     }
-    let height = usize::from(inner.height);
-    let skip = if model.focus == Pane::Detail {
-        model.detail_scroll.min(shown.len().saturating_sub(height))
-    } else {
-        0
-    };
-    for (y, (label, text, role)) in (inner.y..inner.bottom()).zip(shown.into_iter().skip(skip)) {
-        pen.text(inner.x, y, LABEL, label, Role::Dim);
-        pen.text(inner.x + LABEL, y, text_width as u16, &text, role);
-    }
+    shown
 }
 
 fn lines(model: &Model, row: &InstanceRow, width: usize, room: Room) -> Vec<Line> {

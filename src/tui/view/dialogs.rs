@@ -195,9 +195,9 @@ fn draw_quit(question: &Quit, screen: Rect, pen: &mut Pen<'_>, hits: &mut Hits) 
 fn draw_text(title: &str, lines: &[String], scroll: usize, screen: Rect, pen: &mut Pen<'_>) {
     let width = dialog_width(title, lines, screen);
     let lines = wrapped(lines, width);
-    let height = (lines.len() + 3).min(usize::from(screen.height).saturating_sub(2));
+    let room = text_room(screen);
+    let height = (lines.len() + 3).min(room + 3);
     let inner = open(title, fit(width), fit(height), screen, pen);
-    let room = usize::from(inner.height.saturating_sub(1));
     let skip = scroll.min(lines.len().saturating_sub(room));
     for (y, line) in (inner.y..).zip(lines.iter().skip(skip).take(room)) {
         pen.cut(inner.x, y, inner.width, line, Role::Text);
@@ -209,6 +209,27 @@ fn draw_text(title: &str, lines: &[String], scroll: usize, screen: Rect, pen: &m
         "Esc closes",
         Role::Dim,
     );
+}
+
+/// Rows of a text on a screen: a margin, the frame and the line below it are not.
+fn text_room(screen: Rect) -> usize {
+    usize::from(screen.height).saturating_sub(5)
+}
+
+/// Returns how far a dialog can be scrolled, if it scrolls and does not know that itself.
+pub(super) fn end(model: &Model, dialog: &Dialog, screen: Rect) -> Option<usize> {
+    match dialog {
+        Dialog::Help { search, .. } => Some(help::help_end(model, search, screen)),
+        Dialog::Text { title, lines, .. } => {
+            let lines = wrapped(lines, dialog_width(title, lines, screen));
+            Some(lines.len().saturating_sub(text_room(screen)))
+        }
+        Dialog::Palette { .. }
+        | Dialog::Menu(_)
+        | Dialog::Question(_)
+        | Dialog::Quit(_)
+        | Dialog::Sheet(_) => None,
+    }
 }
 
 fn dialog_width(title: &str, lines: &[String], screen: Rect) -> usize {

@@ -4,10 +4,9 @@ use ratatui::layout::Rect;
 use tui_input::Input;
 
 use super::super::format;
-use super::super::keymap::Context;
+use super::super::keymap::{Context, matching};
 use super::super::model::{Hit, Model};
 use super::super::theme::{Look, Role};
-use super::super::update::matching;
 use super::Hits;
 use super::dialogs::open;
 use super::pen::Pen;
@@ -22,6 +21,7 @@ pub(super) fn help(model: &Model, search: &Input, scroll: usize, screen: Rect, p
     pen.line(x, inner.y, inner.right().saturating_sub(x + 12), search);
     pen.right(inner.right(), inner.y, 12, "Esc closes", Role::Dim);
     let lines = lines(model, search.value(), pen.look);
+    let last = lines.len().saturating_sub(room(screen));
     if lines.is_empty() {
         pen.cut(
             inner.x,
@@ -31,8 +31,7 @@ pub(super) fn help(model: &Model, search: &Input, scroll: usize, screen: Rect, p
             Role::Dim,
         );
     }
-    let room = usize::from(inner.height.saturating_sub(2));
-    let skip = scroll.min(lines.len().saturating_sub(room));
+    let skip = scroll.min(last);
     for (y, line) in (inner.y + 2..inner.bottom()).zip(lines.iter().skip(skip)) {
         match line {
             Line::Heading(title) => {
@@ -45,12 +44,24 @@ pub(super) fn help(model: &Model, search: &Input, scroll: usize, screen: Rect, p
             }
         }
     }
-    let below = lines.len().saturating_sub(skip + room);
+    let below = last - skip;
     if below > 0 {
         let text = format!(" {below} more below ");
         let width = format::width(&text) as u16;
         pen.right(inner.right(), inner.bottom(), width, &text, Role::Dim);
     }
+}
+
+/// Rows of the help on a screen: a margin, the frame, the search and an empty one are not.
+fn room(screen: Rect) -> usize {
+    usize::from(screen.height).saturating_sub(6)
+}
+
+/// Returns how far the help can be scrolled.
+pub(super) fn help_end(model: &Model, search: &Input, screen: Rect) -> usize {
+    lines(model, search.value(), &model.look)
+        .len()
+        .saturating_sub(room(screen))
 }
 
 /// A line of the help.
@@ -89,7 +100,7 @@ const SIGNS: [(&str, &str, &str); 9] = [
     (
         "✗",
         "!",
-        "a person must look: failed, unhealthy, or an invalid configuration",
+        "a person must look: failed, unhealthy, wedged or invalid",
     ),
     ("○", "-", "stopped, as it was asked for"),
     (
@@ -126,6 +137,7 @@ fn lines(model: &Model, search: &str, look: &Look) -> Vec<Line> {
         Context::Table,
         Context::Log,
         Context::Events,
+        Context::Work,
         Context::Global,
     ] {
         // What has no key is only in the palette.

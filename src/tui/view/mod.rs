@@ -93,6 +93,17 @@ pub(super) fn view(model: &Model, buffer: &mut Buffer) -> Hits {
     hits
 }
 
+/// Returns how far the dialog on top can be scrolled, if it does not know that itself.
+pub(super) fn dialog_end(model: &Model) -> Option<usize> {
+    let screen = Rect::new(0, 0, model.size.0, model.size.1);
+    dialogs::end(model, model.dialogs.last()?, screen)
+}
+
+/// Returns how far the detail of the selected instance can be scrolled.
+pub(super) fn detail_end(model: &Model) -> usize {
+    detail::end(model, model.areas().detail)
+}
+
 fn banner(model: &Model, area: Rect, pen: &mut Pen<'_>) {
     if let Some(text) = model.banner().filter(|_| !area.is_empty()) {
         let sign = pen.look.sign("⚠", "!");
