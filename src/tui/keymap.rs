@@ -131,6 +131,7 @@ rows! {
     Work "work-attention" ["x"] "attention" "NEEDS_ATTENTION: ask for a person, with a reason; stops its command after a question" => Action::Work(WorkAction::Flag);
     Work "work-phase" ["f"] "phase" "move the work unit to its next phase" => Action::Work(WorkAction::NextPhase);
     Work "work-history" ["i"] "history" "show every change of the work unit" => Action::Work(WorkAction::History);
+    Work "work-log" ["l"] "log" "read what the work unit's commands wrote" => Action::Work(WorkAction::Log);
     Work "work-hide-done" ["H"] "hide done" "hide or show the work units that are DONE" => Action::Work(WorkAction::HideDone);
     Work "work-remove" ["X", "delete"] "" "remove the work unit, after a question" => Action::Work(WorkAction::Remove);
     Table "menu" ["enter"] "actions" "choose what to do with the selected or marked" => Action::Menu;

@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use crate::domain::instance::InstanceName;
 use crate::domain::log::{
     Count, CountQuery, Cursor, Page, PageQuery, Pattern, Place, Search, SearchQuery, Size, Streams,
+    Whose,
 };
 
 /// What the view wants done.
@@ -22,7 +22,7 @@ pub(in crate::tui) enum LogEffect {
 /// A question to whoever owns the home.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::tui) struct Ask {
-    pub(in crate::tui) name: InstanceName,
+    pub(in crate::tui) whose: Whose,
     /// Comes back with the answer; one that is no longer waited for is dropped.
     pub(in crate::tui) ticket: u64,
     pub(in crate::tui) question: Question,
@@ -54,7 +54,7 @@ pub enum Part {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::tui) struct Collect {
-    pub(in crate::tui) name: InstanceName,
+    pub(in crate::tui) whose: Whose,
     pub(in crate::tui) streams: Streams,
     pub(in crate::tui) filter: Option<Pattern>,
     pub(in crate::tui) from: Cursor,
@@ -70,7 +70,7 @@ pub(in crate::tui) enum Until {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::tui) struct Save {
-    pub(in crate::tui) name: InstanceName,
+    pub(in crate::tui) whose: Whose,
     pub(in crate::tui) streams: Streams,
     pub(in crate::tui) filter: Option<Pattern>,
     pub(in crate::tui) from: Option<Cursor>,

@@ -50,27 +50,27 @@ pub(in crate::tui) async fn carry(effect: LogEffect, client: Client) -> Option<L
 
 async fn answer(ask: Ask, client: &Client) -> LogMsg {
     let Ask {
-        name,
+        whose,
         ticket,
         question,
     } = ask;
     let waits = question.is_watch();
     let answer = match question {
         Question::Page(part, query) => client
-            .log_page(&name, &query, Duration::ZERO)
+            .log_page(&whose, &query, Duration::ZERO)
             .await
             .map(|page| LogMsg::Page(ticket, part, Box::new(page))),
         Question::Search(query) => client
-            .log_search(&name, &query)
+            .log_search(&whose, &query)
             .await
             .map(|search| LogMsg::Search(ticket, search)),
         Question::Count(query) => client
-            .log_count(&name, &query)
+            .log_count(&whose, &query)
             .await
             .map(|count| LogMsg::Count(ticket, count)),
         Question::Watch(streams, after) => {
             let wait = after.map_or(Duration::ZERO, |_| WATCH);
-            let size = client.log_size(&name, streams, after, wait).await;
+            let size = client.log_size(&whose, streams, after, wait).await;
             // Lines that come meanwhile are told of together.
             tokio::time::sleep(after.map_or(Duration::ZERO, |_| SPACING)).await;
             size.map(|size| LogMsg::Size(ticket, size))
@@ -104,7 +104,7 @@ async fn collected(collect: &Collect, client: &Client) -> Result<(String, usize)
             filter: collect.filter.clone(),
         };
         let page = client
-            .log_page(&collect.name, &query, Duration::ZERO)
+            .log_page(&collect.whose, &query, Duration::ZERO)
             .await?;
         for line in &page.lines {
             if collect.until == Until::Lines(lines) || copied.len() > COPY_BYTES {
@@ -150,7 +150,7 @@ async fn saved(save: &Save, client: &Client) -> Result<String, SaveError> {
             filter: save.filter.clone(),
         };
         let page = client
-            .log_page(&save.name, &query, Duration::ZERO)
+            .log_page(&save.whose, &query, Duration::ZERO)
             .await
             .map_err(SaveError::Client)?;
         let whole = |line: &&LogLine| line.ending == Ending::Whole;

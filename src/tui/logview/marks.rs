@@ -66,7 +66,7 @@ impl LogView {
 
     /// Copies what is selected, else from the first mark to the last, else what is on the screen.
     pub(super) fn copy(&mut self) -> Vec<LogEffect> {
-        let Some(name) = self.instance.clone() else {
+        let Some(whose) = self.whose.clone() else {
             return Vec::new();
         };
         let selected = self.selected_stretch();
@@ -83,7 +83,7 @@ impl LogView {
             }
         };
         vec![LogEffect::Collect(Collect {
-            name,
+            whose,
             streams,
             filter: self.filter.clone(),
             from,

@@ -1,4 +1,4 @@
-//! The window on an instance's log: one stretch of lines in memory, paged through the client.
+//! The window on the log of an instance or a work unit: one stretch of lines in memory, paged through the client.
 //!
 //! Nothing here reads a file or a clock: what is wanted goes out as [`LogEffect`]s ([`fetch`]
 //! carries them out) and comes back as [`LogMsg`]s ([`answers`]). A new way to look at the log
@@ -28,9 +28,8 @@ use self::window::Window;
 use super::format;
 use super::model::Now;
 use super::theme::Look;
-use crate::domain::instance::InstanceName;
 use crate::domain::log::{
-    At, Cursor, Direction, PageQuery, Pattern, Place, Sense, Size, Streams, Wanted,
+    At, Cursor, Direction, PageQuery, Pattern, Place, Sense, Size, Streams, Wanted, Whose,
 };
 use crate::domain::log_level::LogLevel;
 
@@ -108,7 +107,7 @@ struct Tickets {
 /// One stretch of a log, and how it is looked at.
 #[derive(Debug)]
 pub(in crate::tui) struct LogView {
-    instance: Option<InstanceName>,
+    whose: Option<Whose>,
     streams: Streams,
     filter: Option<Pattern>,
     pub(in crate::tui) window: Window,
@@ -154,7 +153,7 @@ struct Asked {
 impl Default for LogView {
     fn default() -> Self {
         Self {
-            instance: None,
+            whose: None,
             streams: Streams::Both,
             filter: None,
             window: Window::default(),
@@ -183,14 +182,14 @@ impl Default for LogView {
 }
 
 impl LogView {
-    /// Shows another instance's log; nothing happens when it is shown already.
-    pub(in crate::tui) fn show(&mut self, instance: Option<InstanceName>) -> Vec<LogEffect> {
-        if self.instance == instance {
+    /// Shows another log; nothing happens when it is shown already.
+    pub(in crate::tui) fn show(&mut self, whose: Option<Whose>) -> Vec<LogEffect> {
+        if self.whose == whose {
             return Vec::new();
         }
         // How lines are looked at stays; what was found in the other log does not.
         *self = Self {
-            instance,
+            whose,
             streams: self.streams,
             size: self.size,
             wrap: self.wrap,
@@ -234,8 +233,8 @@ impl LogView {
         self.streams
     }
 
-    pub(in crate::tui) fn instance(&self) -> Option<&InstanceName> {
-        self.instance.as_ref()
+    pub(in crate::tui) fn whose(&self) -> Option<&Whose> {
+        self.whose.as_ref()
     }
 
     pub(in crate::tui) fn wants_text(&self) -> bool {
@@ -250,7 +249,7 @@ impl LogView {
         zone: &TimeZone,
     ) -> Vec<LogEffect> {
         self.told = None;
-        if self.instance.is_none() {
+        if self.whose.is_none() {
             return Vec::new();
         }
         let effects = self.acted(action, now, zone);
@@ -343,7 +342,7 @@ impl LogView {
 
     /// The pane's titles: what is looked at, and how much there is.
     pub(in crate::tui) fn title(&self, look: &Look) -> (String, String) {
-        let Some(name) = &self.instance else {
+        let Some(whose) = &self.whose else {
             return ("Log".to_owned(), String::new());
         };
         let mut words = vec![match self.follow {
@@ -386,7 +385,7 @@ impl LogView {
             right.push(format!("{}{more} lines", format::count(size.lines)));
         }
         let dot = look.sign(" · ", " - ");
-        (format!("Log {name}  {}", words.join(dot)), right.join(dot))
+        (format!("Log {whose}  {}", words.join(dot)), right.join(dot))
     }
 
     fn lines(&self) -> u64 {
@@ -541,9 +540,9 @@ impl LogView {
     }
 
     fn question(&self, ticket: u64, question: Question) -> Option<LogEffect> {
-        let name = self.instance.clone()?;
+        let whose = self.whose.clone()?;
         Some(LogEffect::Ask(Ask {
-            name,
+            whose,
             ticket,
             question,
         }))

@@ -12,6 +12,7 @@ use tui_input::backend::crossterm::EventHandler as _;
 use super::ask::Save;
 use super::find::{self, Find};
 use super::{LogEffect, LogView};
+use crate::domain::log::Whose;
 use crate::tui::model::Now;
 
 /// What is being typed.
@@ -60,7 +61,11 @@ impl LogView {
             Kind::Search | Kind::Time => String::new(),
             Kind::Filter => self.filter.as_ref().map_or_else(String::new, find::typed),
             Kind::Save => {
-                let name = self.instance.as_ref().map_or("log", |name| name.as_str());
+                let name = match &self.whose {
+                    Some(Whose::Instance(name)) => name.as_str(),
+                    Some(Whose::Unit(chunk)) => chunk.as_str(),
+                    None => "log",
+                };
                 let time = now.to_zoned(zone.clone()).strftime("%Y%m%d-%H%M%S");
                 format!("{name}-{time}.log")
             }
@@ -145,11 +150,11 @@ impl LogView {
         if path.is_empty() {
             return Err("a file name is needed".to_owned());
         }
-        let Some(name) = self.instance.clone() else {
+        let Some(whose) = self.whose.clone() else {
             return Ok(Vec::new());
         };
         Ok(vec![LogEffect::Save(Save {
-            name,
+            whose,
             streams: self.streams,
             filter: self.filter.clone(),
             from: self.floor,

@@ -7,6 +7,7 @@ use ratatui::style::Modifier;
 
 use super::ask::Until;
 use super::*;
+use crate::domain::instance::InstanceName;
 use crate::domain::log::{Count, Ending, FileId, LogLine, Page, Search, SearchQuery, Stream};
 use crate::tui::theme::{Depth, Glyphs, Ground, ThemeName};
 use crate::tui::view;
@@ -220,7 +221,7 @@ impl Rig {
             others: Vec::new(),
         };
         rig.view.resize(60, 10);
-        let effects = rig.view.show(InstanceName::parse("coder").ok());
+        let effects = rig.view.show(whose("coder"));
         rig.carry(effects);
         rig
     }
@@ -347,6 +348,10 @@ impl Rig {
         let (left, right) = self.view.title(&look());
         format!("{left} | {right}")
     }
+}
+
+fn whose(name: &str) -> Option<Whose> {
+    InstanceName::parse(name).ok().map(Whose::Instance)
 }
 
 fn look() -> Look {
@@ -533,7 +538,7 @@ fn a_time_is_gone_to_and_what_is_no_time_is_said() {
 #[test]
 fn a_log_that_is_jumped_into_before_it_was_counted_has_nothing_newer() {
     let mut rig = Rig::new(Log::numbered(100));
-    let mut effects = rig.view.show(InstanceName::parse("other").ok());
+    let mut effects = rig.view.show(whose("other"));
     effects.extend(rig.view.go_to(BEGUN + 50_000));
     rig.carry(effects);
     rig.shows(&range(47, 57));
@@ -713,7 +718,7 @@ fn a_log_is_saved_under_a_name_that_can_be_changed() {
 fn answers_to_questions_about_another_instance_change_nothing() {
     let mut rig = Rig::new(Log::numbered(10));
     let old = rig.view.load(At::End, Direction::Backward, ask::Part::End);
-    let effects = rig.view.show(InstanceName::parse("other").ok());
+    let effects = rig.view.show(whose("other"));
     rig.log = Log::new(["I line 777".to_owned()]);
     rig.carry(old);
     rig.shows(&[]);

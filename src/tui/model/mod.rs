@@ -36,6 +36,7 @@ use crate::domain::fleet::FleetSnapshot;
 use crate::domain::instance::InstanceName;
 use crate::domain::log::Place;
 use crate::domain::memory::fit::Fit;
+use crate::domain::work::Chunk;
 
 /// The panes, in the order of their numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -234,6 +235,8 @@ pub(super) struct Model {
     pub(super) table: Table,
     pub(super) feed: Feed,
     pub(super) log: LogView,
+    /// The work unit whose log is looked at instead of the selected instance's.
+    pub(super) unit_log: Option<Chunk>,
     pub(super) work: Work,
     pub(super) details: BTreeMap<InstanceName, Details>,
     /// The question that is under way.
@@ -295,6 +298,7 @@ impl Model {
             table: Table::default(),
             feed: Feed::default(),
             log: LogView::default(),
+            unit_log: None,
             work: Work::default(),
             details: BTreeMap::new(),
             details_asked: None,

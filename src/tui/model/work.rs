@@ -19,6 +19,8 @@ pub enum WorkAction {
     NextPhase,
     Remove,
     History,
+    /// What its commands wrote.
+    Log,
     HideDone,
 }
 

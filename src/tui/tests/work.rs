@@ -6,7 +6,9 @@ use super::typing::{NOW, model, press, screen, send, write};
 use crate::api::wire::{StatusChangeBody, WorkCountsBody, WorkUnitBody, WorkUnitsBody, rfc3339};
 use crate::domain::work::{Chunk, WorkStatus};
 use crate::tui::effect::Effect;
-use crate::tui::model::work::{WorkMsg, WorkOrder};
+use crate::tui::keymap::Action;
+use crate::tui::logview::LogEffect;
+use crate::tui::model::work::{WorkAction, WorkMsg, WorkOrder};
 use crate::tui::model::{Hit, Model, Msg, Pane};
 use crate::tui::theme::{Depth, Glyphs, Look};
 
@@ -308,4 +310,44 @@ fn a_click_selects_and_a_second_one_opens_the_menu() {
     press(&mut model, "esc");
     send(&mut model, Msg::Wheel(Pane::Work, -3));
     assert_eq!(model.work.place(), 0);
+}
+
+/// Returns whose logs these effects ask for.
+fn asked_of(effects: &[Effect]) -> Vec<String> {
+    let whose = effects.iter().filter_map(|effect| match effect {
+        Effect::Log(LogEffect::Ask(ask)) => Some(ask.whose.to_string()),
+        _ => None,
+    });
+    let mut whose: Vec<String> = whose.collect();
+    whose.dedup();
+    whose
+}
+
+#[test]
+fn the_log_of_a_unit_is_read_in_the_viewer_and_left_for_where_one_came_from() {
+    let mut model = open();
+    press(&mut model, "down");
+    let effects = send(&mut model, Msg::Act(Action::Work(WorkAction::Log)));
+    assert_eq!(asked_of(&effects), ["work unit search"]);
+    assert_eq!(model.focus, Pane::Log);
+    let (text, _) = screen(&model);
+    assert!(text.contains("Log work unit search"), "{text}");
+    // Its file is the owner's; the pager is not given another log instead.
+    assert!(press(&mut model, "o").is_empty());
+    let told = toasts(&model).join(" ");
+    assert!(told.contains("llama-orch work-unit logs search"), "{told}");
+    press(&mut model, "esc");
+    assert_eq!(model.focus, Pane::Work);
+    assert_eq!(
+        model.work.selected().map(|unit| unit.chunk.as_str()),
+        Some("search")
+    );
+    // Elsewhere the log is that of the selected instance again.
+    let (text, _) = screen(&model);
+    assert!(!text.contains("Log work unit"), "{text}");
+    press(&mut model, "l");
+    assert_eq!(model.unit_log, Some(chunk("search")));
+    press(&mut model, "1");
+    let (text, _) = screen(&model);
+    assert!(text.contains("Log coder-30b"), "{text}");
 }

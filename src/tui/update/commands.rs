@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use super::super::effect::{Command, Effect};
 use super::super::format;
 use super::super::keymap::Action;
+use super::super::logview::LogAction;
 use super::super::model::Model;
 use super::super::model::dialog::{Button, Choice, Dialog, Menu, Pick, Question};
 use super::super::model::notice::Kind;
@@ -213,6 +214,11 @@ pub(super) fn new_instance(model: &mut Model) -> Vec<Effect> {
 
 /// Shows the selected instance's log in the pager: what it complained of if it has both streams.
 pub(super) fn page(model: &mut Model) -> Vec<Effect> {
+    if let Some(chunk) = &model.unit_log {
+        let save = model.keymap.first(Action::Log(LogAction::Save));
+        let text = format!("{save} saves it; a pager has it by llama-orch work-unit logs {chunk}");
+        return tell(model, Kind::Info, text);
+    }
     let details = model
         .table
         .cursor

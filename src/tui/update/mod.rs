@@ -27,6 +27,7 @@ use super::model::{Dirty, Model, Msg, Now, Pane};
 use super::remember;
 use super::theme::Look;
 use super::view::{detail_end, dialog_end};
+use crate::domain::log::Whose;
 
 /// Changes the model by one message.
 #[must_use]
@@ -138,7 +139,13 @@ fn settle(model: &mut Model, effects: &mut Vec<Effect>) {
             .resize(inner(areas.log.width), inner(areas.log.height)),
     ));
     let selected = model.table.cursor.clone();
-    effects.extend(log_effects(model.log.show(selected.clone())));
+    // The log of a work unit is looked at as long as the log has the keys.
+    if model.focus != Pane::Log {
+        model.unit_log = None;
+    }
+    let unit = model.unit_log.clone().map(Whose::Unit);
+    let whose = unit.or_else(|| selected.clone().map(Whose::Instance));
+    effects.extend(log_effects(model.log.show(whose)));
     if let Some(name) = selected
         && model.details_asked.is_none()
         && (model.details_outdated.remove(&name) || !model.details.contains_key(&name))
@@ -366,6 +373,8 @@ fn back(model: &mut Model) -> Vec<Effect> {
         model.feed.only = None;
     } else if model.zoom {
         model.zoom = false;
+    } else if model.unit_log.is_some() {
+        model.focus = Pane::Work;
     } else if model.focus != Pane::Table {
         model.focus = Pane::Table;
     } else if !model.table.filter.is_empty() {

@@ -6,6 +6,7 @@ use super::super::model::sort::Sort;
 use super::super::model::table::Line;
 use super::super::model::{Model, Pane};
 use super::{log_effects, remembered};
+use crate::domain::log::Whose;
 
 /// Goes one line up or down in the pane that has the keys.
 pub(super) fn step(model: &mut Model, step: isize) -> Vec<Effect> {
@@ -129,7 +130,7 @@ pub(super) fn jump(model: &mut Model) -> Vec<Effect> {
         model.table.cursor = Some(name.clone());
         model.table.arrange(&model.fleet);
         model.focus = Pane::Log;
-        let mut effects = model.log.show(Some(name));
+        let mut effects = model.log.show(Some(Whose::Instance(name)));
         effects.extend(model.log.go_to(millis));
         return log_effects(effects);
     }

@@ -52,6 +52,7 @@ pub(super) fn act(model: &mut Model, action: WorkAction) -> Vec<Effect> {
         | WorkAction::Flag
         | WorkAction::NextPhase
         | WorkAction::Remove
+        | WorkAction::Log
         | WorkAction::History => {}
     }
     let Some(unit) = model.work.selected().cloned() else {
@@ -86,6 +87,11 @@ pub(super) fn act(model: &mut Model, action: WorkAction) -> Vec<Effect> {
         },
         WorkAction::Remove => remove(model, &unit, chunk),
         WorkAction::History => vec![Effect::WorkHistory(chunk)],
+        WorkAction::Log => {
+            model.unit_log = Some(chunk);
+            model.focus = Pane::Log;
+            Vec::new()
+        }
         WorkAction::New | WorkAction::HideDone => Vec::new(),
     }
 }
@@ -215,6 +221,7 @@ fn menu(model: &mut Model, unit: &WorkUnitBody) -> Vec<Effect> {
         }
     }
     offer(WorkAction::History, "history", "");
+    offer(WorkAction::Log, "log", "what its commands wrote");
     if !runs {
         offer(WorkAction::Remove, "remove…", "");
     }

@@ -92,13 +92,13 @@ pub(in crate::tui) fn lines(
 }
 
 fn emptiness(log: &LogView) -> String {
-    match (log.instance(), &log.trouble, &log.log_size) {
+    match (log.whose(), &log.trouble, &log.log_size) {
         (None, _, _) => "no instance is selected".to_owned(),
         (Some(_), Some(trouble), _) => trouble.clone(),
-        (Some(name), None, Some(size)) if size.bytes == 0 => match log.streams() {
-            Streams::Both => format!("{name} has not logged anything yet"),
-            Streams::Stdout => format!("{name} has written nothing on stdout"),
-            Streams::Stderr => format!("{name} has written nothing on stderr"),
+        (Some(whose), None, Some(size)) if size.bytes == 0 => match log.streams() {
+            Streams::Both => format!("{whose} has not logged anything yet"),
+            Streams::Stdout => format!("{whose} has written nothing on stdout"),
+            Streams::Stderr => format!("{whose} has written nothing on stderr"),
         },
         (Some(_), None, Some(_)) if log.window.is_whole() => "no lines to show".to_owned(),
         (Some(_), None, _) => "reading …".to_owned(),

@@ -3,6 +3,8 @@
 use ratatui::layout::Rect;
 
 use super::super::format;
+use super::super::keymap::Action;
+use super::super::model::work::WorkAction;
 use super::super::model::{Hit, Model, Pane};
 use super::super::theme::{Look, Role};
 use super::Hits;
@@ -233,7 +235,7 @@ fn draw_selected(model: &Model, area: Rect, pen: &mut Pen<'_>) {
     );
     let width = usize::from(inner.width.saturating_sub(LABEL + 1)).max(1);
     let mut y = inner.y;
-    for (label, text, role) in facts(unit) {
+    for (label, text, role) in facts(model, unit) {
         let mut label = label;
         for line in format::wrap(&text, width) {
             if y >= inner.bottom() {
@@ -254,7 +256,7 @@ fn draw_selected(model: &Model, area: Rect, pen: &mut Pen<'_>) {
 }
 
 /// What is known of a unit: the name of each line, its text and what it means.
-fn facts(unit: &WorkUnitBody) -> Vec<(&'static str, String, Role)> {
+fn facts(model: &Model, unit: &WorkUnitBody) -> Vec<(&'static str, String, Role)> {
     let mut facts = Vec::new();
     let mut fact = |label, text: Option<String>, role| {
         // Line ends of a command's words are lines of their own here too.
@@ -287,7 +289,8 @@ fn facts(unit: &WorkUnitBody) -> Vec<(&'static str, String, Role)> {
         fact(phase, argv, Role::Text);
     }
     if !unit.commands.is_empty() {
-        let text = format!("llama-orch work-unit logs {}", unit.chunk);
+        let key = model.keymap.first(Action::Work(WorkAction::Log));
+        let text = format!("{key} shows it; llama-orch work-unit logs {}", unit.chunk);
         facts.push(("log", text, Role::Dim));
     }
     if facts.is_empty() {
