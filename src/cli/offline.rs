@@ -7,6 +7,7 @@ use crate::domain::exit::RunExit;
 use crate::domain::fleet::FleetSnapshot;
 use crate::domain::instance::InstanceName;
 use crate::domain::lifecycle::{Desired, Failure, Status};
+use crate::domain::run::StopMode;
 use crate::process::adopt::{self, Adoption};
 use crate::process::runfiles::{self, RunFile, RunPaths, SpecFile};
 use crate::store::{Reader, RuntimeRow};
@@ -148,7 +149,7 @@ fn ended(
 ) -> Found {
     let traces = ends::traces(paths, run, &exit, &mut OomWatch::default());
     let asked = match (exit.requested, desired) {
-        (true, Desired::Stopped) => Asked::Stop,
+        (true, Desired::Stopped) => Asked::Stop(StopMode::Gentle),
         (true, Desired::Running) | (false, _) => Asked::Nothing,
     };
     let autopsy = examine(&exit, &traces, &asked, Readiness::NotSeen).of(name);

@@ -3,6 +3,7 @@
 use super::rules::{AT_ANY_TIME, AT_START, Meaning, VAGUE};
 use super::{Autopsy, Cause, RetryClass, pattern};
 use crate::domain::exit::{ExitStatus, RunExit};
+use crate::domain::run::StopMode;
 
 /// The longest line that is kept as evidence, in characters.
 const EVIDENCE_LIMIT: usize = 240;
@@ -34,7 +35,7 @@ pub struct Traces {
 pub enum Asked {
     Nothing,
     /// To stop, because somebody wanted that.
-    Stop,
+    Stop(StopMode),
     /// To stop because of what it did or failed to do.
     Because {
         cause: Cause,
@@ -57,7 +58,7 @@ pub fn examine(exit: &RunExit, traces: &Traces, asked: &Asked, readiness: Readin
         return plain(Cause::Rebooted, "the machine was rebooted under it");
     }
     match asked {
-        Asked::Stop => return stopped(exit),
+        Asked::Stop(mode) => return stopped(exit, *mode),
         Asked::Because { cause, reason } => {
             return Autopsy {
                 evidence: last_said(&traces.lines),
@@ -94,12 +95,17 @@ fn plain(cause: Cause, summary: &str) -> Autopsy {
     }
 }
 
-fn stopped(exit: &RunExit) -> Autopsy {
-    let summary = match exit.status {
-        Some(ExitStatus::Code(0)) => "stopped as it was asked to".to_owned(),
-        Some(ExitStatus::Signal(SIGKILL)) => "stopped; it had to be killed".to_owned(),
-        Some(status) => format!("stopped; {status}"),
-        None => "stopped".to_owned(),
+fn stopped(exit: &RunExit, mode: StopMode) -> Autopsy {
+    let summary = match (exit.status, mode) {
+        (Some(ExitStatus::Code(0)), _) => "stopped as it was asked to".to_owned(),
+        (Some(ExitStatus::Signal(SIGKILL)), StopMode::Kill) => {
+            "killed at once, as it was asked for".to_owned()
+        }
+        (Some(ExitStatus::Signal(SIGKILL)), StopMode::Gentle) => {
+            "stopped; it did not end in time and was killed".to_owned()
+        }
+        (Some(status), _) => format!("stopped; {status}"),
+        (None, _) => "stopped".to_owned(),
     };
     plain(Cause::Stopped, &summary)
 }

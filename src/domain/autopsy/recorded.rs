@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::domain::exit::{ExitStatus, RunExit};
+use crate::domain::run::StopMode;
 
 use Cause as C;
 use ExitStatus::{Code, Signal};
@@ -463,7 +464,7 @@ fn what_we_asked_and_what_the_kernel_counted_come_before_the_log() {
     };
     let rows = [
         (&kill, &oom, &Asked::Nothing, C::OomKilled),
-        (&kill, &oom, &Asked::Stop, C::Stopped),
+        (&kill, &oom, &Asked::Stop(StopMode::Gentle), C::Stopped),
         (&kill, &reboot, &Asked::Nothing, C::Rebooted),
         (&kill, &log, &because, C::StartTimedOut),
         (&asked_by_shim, &log, &Asked::Nothing, C::KilledFromOutside),
@@ -490,6 +491,42 @@ fn what_we_asked_and_what_the_kernel_counted_come_before_the_log() {
     for (exit, traces, asked, cause) in rows {
         let autopsy = examine(exit, traces, asked, Readiness::NotSeen);
         assert_eq!(autopsy.cause, cause, "{exit:?} {asked:?}");
+    }
+}
+
+#[test]
+fn a_stop_that_was_asked_for_says_what_happened() {
+    let rows = [
+        (
+            Some(Code(0)),
+            StopMode::Gentle,
+            "stopped as it was asked to",
+        ),
+        (
+            Some(Signal(9)),
+            StopMode::Gentle,
+            "stopped; it did not end in time and was killed",
+        ),
+        (
+            Some(Signal(9)),
+            StopMode::Kill,
+            "killed at once, as it was asked for",
+        ),
+        (Some(Code(0)), StopMode::Kill, "stopped as it was asked to"),
+        (
+            Some(Signal(15)),
+            StopMode::Gentle,
+            "stopped; killed by SIGTERM",
+        ),
+        (None, StopMode::Kill, "stopped"),
+    ];
+    for (status, mode, summary) in rows {
+        let (end, asked) = (exit(status), Asked::Stop(mode));
+        let autopsy = examine(&end, &Traces::default(), &asked, Readiness::WasReady);
+        assert_eq!(
+            (autopsy.cause, autopsy.summary.as_str()),
+            (C::Stopped, summary)
+        );
     }
 }
 

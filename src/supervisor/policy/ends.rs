@@ -11,7 +11,7 @@ use crate::domain::event::{EventType, Level};
 use crate::domain::exit::{ExitStatus, RunExit};
 use crate::domain::instance::InstanceName;
 use crate::domain::lifecycle::{Desired, Failure};
-use crate::domain::run::RunId;
+use crate::domain::run::{RunId, StopMode};
 
 /// Healthy for this long clears the count of bad runs.
 const FORGIVEN_AFTER: Duration = Duration::from_secs(600);
@@ -42,7 +42,8 @@ pub(super) fn ended_unwatched(
     };
     // A stop that nobody wants came from outside, as when the machine is shut down.
     let asked = match (ended.exit.requested, instance.desired) {
-        (true, Desired::Stopped) => Asked::Stop,
+        // How hard it was told is not on record; most are told gently.
+        (true, Desired::Stopped) => Asked::Stop(StopMode::Gentle),
         (true, Desired::Running) | (false, _) => Asked::Nothing,
     };
     let autopsy = explained(instance, name, ended, &asked, Readiness::NotSeen, effects);
@@ -81,9 +82,9 @@ pub(super) fn exited(
         effects.push(event(name, Level::Warning, EventType::LogDropped, message));
     }
     match std::mem::replace(&mut instance.phase, Phase::Stopped) {
-        Phase::Stopping { then, up, .. } => {
+        Phase::Stopping { then, up, mode, .. } => {
             let readiness = readiness(up.as_ref());
-            let asked = asked(&then);
+            let asked = asked(&then, mode);
             let autopsy = explained(instance, name, ended, &asked, readiness, effects);
             let message = ended.exit.status.map_or_else(
                 || "stopped: ended, nobody knows how".to_owned(),
@@ -162,7 +163,7 @@ fn explained(
         autopsy: autopsy.clone(),
     });
     let expected = match asked {
-        Asked::Stop => true,
+        Asked::Stop(_) => true,
         Asked::Because { .. } => false,
         Asked::Nothing => ended.exit.requested || autopsy.cause == Cause::Rebooted,
     };
@@ -177,9 +178,9 @@ fn explained(
     autopsy
 }
 
-fn asked(then: &Then) -> Asked {
+fn asked(then: &Then, mode: StopMode) -> Asked {
     match then {
-        Then::Stop | Then::Launch(_) => Asked::Stop,
+        Then::Stop | Then::Launch(_) => Asked::Stop(mode),
         Then::Fail { cause, reason } | Then::TryAgain { cause, reason } => Asked::Because {
             cause: *cause,
             reason: reason.clone(),

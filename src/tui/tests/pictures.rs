@@ -1,12 +1,18 @@
 //! Whole screens.
 
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+
 use super::rows::{event, fleet};
 use super::typing::{model, press, screen, send};
+use crate::domain::autopsy::{Autopsy, Cause, RetryClass};
 use crate::domain::event::Level;
+use crate::domain::exit::ExitStatus;
 use crate::domain::readings::{DeviceReading, HostReadings};
 use crate::tui::host::Details;
 use crate::tui::model::{Model, Msg, Supervisor};
 use crate::tui::theme::{Depth, Glyphs, Look, Role};
+use crate::tui::view::view;
 
 fn alive(width: u16, height: u16) -> Model {
     let mut model = model(&fleet());
@@ -86,6 +92,27 @@ pub(super) fn check(name: &str, model: &Model) {
     });
 }
 
+/// The screen with its colours.
+fn drawn(model: &Model) -> Buffer {
+    let (width, height) = model.size;
+    let mut buffer = Buffer::empty(Rect::new(0, 0, width, height));
+    view(model, &mut buffer);
+    buffer
+}
+
+/// Where a text is on the screen.
+fn place(buffer: &Buffer, text: &str) -> (u16, u16) {
+    let wanted: Vec<String> = text.chars().map(String::from).collect();
+    (0..buffer.area.height)
+        .find_map(|y| {
+            let cells = (0..buffer.area.width).map(|x| buffer[(x, y)].symbol());
+            let line: Vec<&str> = cells.collect();
+            let x = line.windows(wanted.len()).position(|part| part == wanted)?;
+            Some((x as u16, y))
+        })
+        .expect("the text is on the screen")
+}
+
 #[test]
 fn each_size_class_has_its_screen() {
     for (width, height) in [(200, 60), (120, 36), (80, 24), (60, 16), (40, 10), (20, 5)] {
@@ -107,6 +134,34 @@ fn a_failed_instance_says_why_and_what_to_do() {
     let mut model = alive(120, 36);
     press(&mut model, "down down down down 4 z");
     check("detail-failed-120x36", &model);
+}
+
+#[test]
+fn a_stop_that_was_asked_for_is_told_and_no_cause_for_alarm() {
+    let mut rows = fleet();
+    let judge = &mut rows[5];
+    judge.exit = Some(ExitStatus::Signal(9));
+    judge.autopsy = Some(Autopsy {
+        cause: Cause::Stopped,
+        class: RetryClass::Backoff,
+        summary: "killed at once, as it was asked for".to_owned(),
+        evidence: None,
+        remedy: None,
+    });
+    let mut model = model(&rows);
+    press(&mut model, "down down down down down 4 z");
+    let (text, _) = screen(&model);
+    assert!(
+        text.contains("killed at once, as it was asked for"),
+        "{text}"
+    );
+    assert!(!text.contains("shows what was kept"), "{text}");
+    let buffer = drawn(&model);
+    let told = buffer[place(&buffer, "killed at once")].fg;
+    assert_ne!(Some(told), model.look.style(Role::Bad).fg);
+    press(&mut model, "1 enter");
+    let (text, _) = screen(&model);
+    assert!(!text.contains("its last words"), "{text}");
 }
 
 #[test]
@@ -146,19 +201,7 @@ fn plain_ascii_is_enough() {
 #[test]
 fn colours_say_what_the_words_say() {
     let model = alive(120, 36);
-    let mut buffer = ratatui::buffer::Buffer::empty(ratatui::layout::Rect::new(0, 0, 120, 36));
-    crate::tui::view::view(&model, &mut buffer);
-    let place = |text: &str| {
-        let (width, height) = model.size;
-        (0..height)
-            .find_map(|y| {
-                let line: Vec<&str> = (0..width).map(|x| buffer[(x, y)].symbol()).collect();
-                let wanted: Vec<String> = text.chars().map(String::from).collect();
-                let x = line.windows(wanted.len()).position(|part| part == wanted)?;
-                Some((x as u16, y))
-            })
-            .expect("the text is on the screen")
-    };
+    let buffer = drawn(&model);
     let rows = [
         ("● ready", Role::Good),
         ("◐ loading 63%", Role::Busy),
@@ -168,9 +211,9 @@ fn colours_say_what_the_words_say() {
     ];
     for (text, role) in rows {
         let style = model.look.style(role);
-        assert_eq!(Some(buffer[place(text)].fg), style.fg, "{text}");
+        assert_eq!(Some(buffer[place(&buffer, text)].fg), style.fg, "{text}");
     }
-    let cursor = place("▶");
+    let cursor = place(&buffer, "▶");
     let ground = model.look.style(Role::Selected).bg;
     assert_eq!(Some(buffer[(cursor.0 + 5, cursor.1)].bg), ground);
 }

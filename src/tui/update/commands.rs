@@ -10,6 +10,7 @@ use super::super::model::Model;
 use super::super::model::dialog::{Button, Choice, Dialog, Menu, Pick, Question};
 use super::super::model::notice::Kind;
 use super::tell;
+use crate::domain::autopsy::{Autopsy, Cause};
 use crate::domain::fleet::InstanceRow;
 use crate::domain::instance::InstanceName;
 use crate::domain::lifecycle::Status;
@@ -60,7 +61,9 @@ pub(super) fn concerns(row: &InstanceRow) -> bool {
 
 /// Whether it is worth looking for a crash bundle.
 fn may_have_crashed(row: &InstanceRow) -> bool {
-    row.autopsy.is_some() || row.restarts > 0
+    // Of a stop that somebody wanted nothing is kept.
+    let crashed = |end: &Autopsy| end.cause != Cause::Stopped;
+    row.autopsy.as_ref().is_some_and(crashed) || row.restarts > 0
 }
 
 fn consequences(command: Command, rows: &[&InstanceRow]) -> Vec<String> {

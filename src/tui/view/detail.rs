@@ -9,6 +9,7 @@ use super::super::model::{Hit, Model, Pane};
 use super::super::theme::Role;
 use super::pen::Pen;
 use super::{Hits, events, spark, state_text};
+use crate::domain::autopsy::Cause;
 use crate::domain::event::EventType;
 use crate::domain::fleet::InstanceRow;
 
@@ -125,7 +126,11 @@ fn lines(model: &Model, row: &InstanceRow, width: usize, room: Room) -> Vec<Line
     add("state", format!("{state}, wanted {}", row.desired), role);
     // What a person must know comes first.
     // A file that cannot be used stands in the way now; how the last run ended does not.
-    if let Some(autopsy) = row.autopsy.as_ref().filter(|_| !row.broken) {
+    let end = row.autopsy.as_ref().filter(|_| !row.broken);
+    if let Some(stop) = end.filter(|end| end.cause == Cause::Stopped) {
+        // Somebody wanted it: that is told, and nothing was kept to be looked at.
+        add("why", stop.summary.clone(), Role::Text);
+    } else if let Some(autopsy) = end {
         add("why", autopsy.summary.clone(), Role::Bad);
         if let Some(remedy) = &autopsy.remedy {
             add("do", remedy.clone(), Role::Strong);
