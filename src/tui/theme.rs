@@ -187,7 +187,7 @@ impl Look {
         let line = || {
             tone(
                 Tone(0x66_6d_94, 243, Color::DarkGray),
-                Tone(0x80_87_a3, 244, Color::Gray),
+                Tone(0x7c_83_9f, 244, Color::Gray),
             )
         };
         let chosen = || {
@@ -479,7 +479,8 @@ mod tests {
                         );
                     }
                 }
-                for back in shades {
+                // Lines stand between the parts of the header too, and never on the selected.
+                for back in shades.into_iter().chain([own[0]]) {
                     for role in lines {
                         let found = contrast(fore(role), back);
                         let what = format!("{ground:?} {depth:?} {role:?} on {back}: {found}");
