@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::client::{Client, ClientError};
-use super::wire::{CheckupBody, DevicesBody, FitBody, FitsBody};
+use super::wire::{CheckupBody, DescriptionBody, DevicesBody, FitBody, FitsBody};
 use crate::domain::instance::InstanceName;
 
 /// A build that is asked for its devices for the first time may take some seconds.
@@ -30,6 +30,16 @@ impl Client {
         self.get(&path, LOOK_TIME).await
     }
 
+    /// `GET /instances/{name}/describe`: everything that is known of it.
+    ///
+    /// # Errors
+    ///
+    /// Returns the owner's refusal, or why there is no answer.
+    pub async fn describe(&self, name: &InstanceName) -> Result<DescriptionBody, ClientError> {
+        let path = format!("/instances/{name}/describe");
+        self.get(&path, LOOK_TIME).await
+    }
+
     /// `GET /devices`: what the machine has, and what each build can compute on.
     ///
     /// # Errors
@@ -37,6 +47,15 @@ impl Client {
     /// Returns why there is no answer.
     pub async fn devices(&self) -> Result<DevicesBody, ClientError> {
         self.get("/devices", LOOK_TIME).await
+    }
+
+    /// `GET /devices?refresh=true`: as [`Self::devices`], with every build asked again.
+    ///
+    /// # Errors
+    ///
+    /// Returns why there is no answer.
+    pub async fn devices_anew(&self) -> Result<DevicesBody, ClientError> {
+        self.get("/devices?refresh=true", LOOK_TIME).await
     }
 
     /// `GET /doctor`: what is wrong with the installation, and what to do about it.

@@ -2,8 +2,8 @@
 
 use super::exit::{CliError, Exit};
 use super::output::Output;
+use super::target::Target;
 use crate::api::wire::{DevicesBody, HostBody};
-use crate::config::home::Home;
 use crate::config::load;
 use crate::daemon::http::build_body;
 use crate::domain::memory::human;
@@ -14,32 +14,43 @@ use crate::supervisor::builds;
 
 const HEADERS: [&str; 6] = ["SOURCE", "DEVICE", "NAME", "FREE", "TOTAL", "BUSY"];
 
+/// Returns how the builds are asked with `--refresh` and without.
+pub(super) fn asking(refresh: bool) -> Asking {
+    match refresh {
+        true => Asking::Anew,
+        false => Asking::Once,
+    }
+}
+
 /// `llama-orch devices`
 ///
 /// # Errors
 ///
-/// Returns an error when stdout cannot be written.
-pub(super) fn run(
-    home: &Home,
+/// Returns an error when an owner elsewhere does not answer or stdout cannot be written.
+pub(super) async fn run(
+    target: &Target,
     json: bool,
     asking: Asking,
     output: &Output,
 ) -> Result<Exit, CliError> {
-    let host = Host::find().look();
-    let builds = builds::of(home, &load::load(home), asking);
-    let body = DevicesBody {
-        host: HostBody::from(&host),
-        builds: builds.iter().map(build_body).collect(),
+    let body = match (target, asking) {
+        (Target::Here(home), _) => DevicesBody {
+            host: HostBody::from(&Host::find().look()),
+            builds: builds::of(home, &load::load(home), asking)
+                .iter()
+                .map(build_body)
+                .collect(),
+        },
+        (Target::Elsewhere(remote), Asking::Once | Asking::Never) => {
+            remote.client.devices().await?
+        }
+        (Target::Elsewhere(remote), Asking::Anew) => remote.client.devices_anew().await?,
     };
     tell(&body, json, output)
 }
 
 /// Prints what there is to compute on.
-///
-/// # Errors
-///
-/// Returns an error when stdout cannot be written.
-pub(super) fn tell(body: &DevicesBody, json: bool, output: &Output) -> Result<Exit, CliError> {
+fn tell(body: &DevicesBody, json: bool, output: &Output) -> Result<Exit, CliError> {
     if json {
         output.json(body)?;
         return Ok(Exit::Success);

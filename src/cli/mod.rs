@@ -31,6 +31,7 @@ mod shell;
 mod suggest;
 mod table;
 mod tar;
+mod target;
 mod tracing;
 mod work;
 
@@ -42,9 +43,9 @@ use clap::error::ErrorKind;
 use args::{Cli, Command, DashboardArgs};
 use exit::{CliError, Exit};
 use output::{ColorChoice, Output};
+use target::Target;
 
 use crate::config::home::{self, Home};
-use crate::probes::devices::Asking;
 
 /// Runs the program; returns its exit code.
 #[must_use]
@@ -69,12 +70,7 @@ pub fn main(args: Vec<OsString>) -> u8 {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
-        let result = runtime.block_on(async {
-            match &target {
-                Target::Here(home) => dispatch(&cli, home, &output).await,
-                Target::Elsewhere(remote) => remote::dispatch(&cli, remote, &output).await,
-            }
-        });
+        let result = runtime.block_on(dispatch(&cli, &target, &output));
         // A blocking call that still runs (a launch) must not hold the process; its run is adopted.
         runtime.shutdown_background();
         result
@@ -105,27 +101,16 @@ fn usage(error: &clap::Error) -> u8 {
     }
 }
 
-/// What the commands are about.
-enum Target {
-    Here(Home),
-    Elsewhere(remote::Remote),
-}
-
-impl Target {
-    fn of(cli: &Cli) -> Result<Self, CliError> {
-        Ok(match remote::Remote::chosen(cli)? {
-            Some(remote) => Self::Elsewhere(remote),
-            None => Self::Here(resolve(cli)?),
-        })
-    }
-}
-
 fn resolve(cli: &Cli) -> Result<Home, CliError> {
     home::resolve_here(cli.home.clone())
         .map_err(|error| CliError::new(Exit::General, error.to_string()))
 }
 
-async fn dispatch(cli: &Cli, home: &Home, output: &Output) -> Result<Exit, CliError> {
+async fn dispatch(cli: &Cli, target: &Target, output: &Output) -> Result<Exit, CliError> {
+    let home = match target {
+        Target::Here(home) => home,
+        Target::Elsewhere(remote) => return remote::dispatch(cli, target, remote, output).await,
+    };
     if cli.daemon {
         return daemon::foreground(home, cli.autostart).await;
     }
@@ -147,23 +132,19 @@ async fn dispatch(cli: &Cli, home: &Home, output: &Output) -> Result<Exit, CliEr
         Some(Command::Down(args)) => act::down(home, args, output).await,
         Some(Command::Restart(args)) => act::restart(home, args, output).await,
         Some(Command::Logs(args)) => logs::run(home, args, output).await,
-        Some(Command::Describe(args)) => describe::run(home, &args.name, args.json, output).await,
+        Some(Command::Describe(args)) => describe::run(target, &args.name, args.json, output).await,
         Some(Command::Devices { json, refresh }) => {
-            let asking = match refresh {
-                true => Asking::Anew,
-                false => Asking::Once,
-            };
-            devices::run(home, *json, asking, output)
+            devices::run(target, *json, devices::asking(*refresh), output).await
         }
         Some(Command::Doctor { json }) => doctor::run(home, *json, output).await,
         Some(Command::Events(args)) => events::run(home, args, output).await,
-        Some(Command::Health(args)) => health::run(home, args, output).await,
-        Some(Command::Plan(args)) => plan::plan(home, args, output).await,
-        Some(Command::Apply(args)) => plan::apply(home, args, output).await,
+        Some(Command::Health(args)) => health::run(target, args, output).await,
+        Some(Command::Plan(args)) => plan::plan(target, args, output).await,
+        Some(Command::Apply(args)) => plan::apply(target, args, output).await,
         Some(Command::Daemon(command)) => daemon::run(home, command.clone(), output).await,
         Some(Command::Bundle(args)) => bundle::run(home, args, output),
         Some(Command::Orphans(args)) => orphans::run(home, args, output).await,
-        Some(Command::WorkUnit(command)) => work::run(home, command, output).await,
+        Some(Command::WorkUnit(command)) => work::run(target, command, output).await,
         Some(Command::Init(args)) => init::run(home, args, output),
         Some(Command::Config(command)) => config::run(home, command, output),
         Some(Command::Import(command)) => import::run(home, command, output),

@@ -4,12 +4,12 @@ use super::args::{ApplyArgs, Patience, PlanArgs};
 use super::exit::{CliError, Exit};
 use super::output::{Output, Paint, paint};
 use super::session::{self, Session};
-use super::{act, fit, offline, select};
-use crate::api::client::{Client, ClientError};
+use super::target::Target;
+use super::{act, fit, offline};
+use crate::api::client::ClientError;
 use crate::api::wire::{FitBody, PlanBody};
 use crate::config::drift;
-use crate::config::home::Home;
-use crate::config::load::{self, ConfigSet};
+use crate::config::load;
 use crate::daemon::http::weighed;
 use crate::domain::instance::InstanceName;
 use crate::domain::memory::fit::Verdict;
@@ -20,32 +20,19 @@ use crate::supervisor::{configs, plan};
 /// # Errors
 ///
 /// Returns an error when the instance is unknown or the owner does not answer as it should.
-pub(super) async fn plan(home: &Home, args: &PlanArgs, output: &Output) -> Result<Exit, CliError> {
-    let set = load::load(home);
-    let chosen = args
-        .name
-        .as_deref()
-        .map(|word| select::one(&set, word))
-        .transpose()?;
-    tell(
-        &plans(home, &set, chosen.as_ref()).await?,
-        args.json,
-        output,
-    )
-}
-
-/// Prints plans; the exit code says whether one cannot be done.
-///
-/// # Errors
-///
-/// Returns an error when stdout cannot be written.
-pub(super) fn tell(plans: &[PlanBody], json: bool, output: &Output) -> Result<Exit, CliError> {
-    if json {
+pub(super) async fn plan(
+    target: &Target,
+    args: &PlanArgs,
+    output: &Output,
+) -> Result<Exit, CliError> {
+    let chosen = target.chosen(args.name.as_deref()).await?;
+    let plans = plans(target, chosen.as_ref()).await?;
+    if args.json {
         output.json(&plans)?;
     } else {
-        print(plans, output)?;
+        print(&plans, output)?;
     }
-    Ok(exit(plans))
+    Ok(exit(&plans))
 }
 
 /// `llama-orch apply`
@@ -55,17 +42,12 @@ pub(super) fn tell(plans: &[PlanBody], json: bool, output: &Output) -> Result<Ex
 /// Returns the failure of the first instance that did not become ready; those after it are left
 /// as they are.
 pub(super) async fn apply(
-    home: &Home,
+    target: &Target,
     args: &ApplyArgs,
     output: &Output,
 ) -> Result<Exit, CliError> {
-    let set = load::load(home);
-    let chosen = args
-        .name
-        .as_deref()
-        .map(|word| select::one(&set, word))
-        .transpose()?;
-    let plans = plans(home, &set, chosen.as_ref()).await?;
+    let chosen = target.chosen(args.name.as_deref()).await?;
+    let plans = plans(target, chosen.as_ref()).await?;
     let (due, broken): (Vec<PlanBody>, Vec<PlanBody>) = plans
         .iter()
         .filter(|plan| plan.action != "nothing")
@@ -83,8 +65,8 @@ pub(super) async fn apply(
     let mut applied = Vec::new();
     let mut failed = None;
     if !names.is_empty() {
-        let mut session = session::act_on(home, &names).await?;
-        failed = one_by_one(home, &mut session, &names, args, output, &mut applied).await?;
+        let mut session = session::act_through(target, &names).await?;
+        failed = one_by_one(target, &mut session, &names, args, output, &mut applied).await?;
         session.end().await;
     }
     if args.json {
@@ -108,7 +90,7 @@ pub(super) async fn apply(
 /// One after the other, so that the fleet is never away as a whole; the first that does not come
 /// back ends it.
 async fn one_by_one(
-    home: &Home,
+    target: &Target,
     session: &mut Session,
     names: &[InstanceName],
     args: &ApplyArgs,
@@ -128,7 +110,7 @@ async fn one_by_one(
         if !restarts || patience == Patience::None {
             continue;
         }
-        let outcome = act::until_ready(home, session, name, answer.generation, output).await?;
+        let outcome = act::until_ready(target, session, name, answer.generation, output).await?;
         if outcome != Exit::Success {
             let rest: Vec<&str> = names[index + 1..]
                 .iter()
@@ -157,19 +139,16 @@ fn done(plan: &PlanBody) -> String {
 }
 
 /// Asks the owner, or compares the run files with the configurations when there is none.
-async fn plans(
-    home: &Home,
-    set: &ConfigSet,
-    chosen: Option<&InstanceName>,
-) -> Result<Vec<PlanBody>, CliError> {
-    let mut plans = match Client::socket(&home.socket()).plans().await {
-        Ok(body) => body.plans,
-        Err(ClientError::NoOwner { .. }) => {
-            let fleet = offline::fleet(home, set);
-            let plans = plan::plans(&fleet, &configs::of_set(set));
+async fn plans(target: &Target, chosen: Option<&InstanceName>) -> Result<Vec<PlanBody>, CliError> {
+    let mut plans = match (target.client().plans().await, target) {
+        (Ok(body), _) => body.plans,
+        (Err(ClientError::NoOwner { .. }), Target::Here(home)) => {
+            let set = load::load(home);
+            let fleet = offline::fleet(home, &set);
+            let plans = plan::plans(&fleet, &configs::of_set(&set));
             weighed(&plans, home, None)
         }
-        Err(error) => return Err(error.into()),
+        (Err(error), _) => return Err(error.into()),
     };
     if let Some(name) = chosen {
         plans.retain(|plan| plan.instance == name.as_str());

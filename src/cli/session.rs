@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::exit::{CliError, Exit};
+use super::target::Target;
 use crate::api::client::{Client, ClientError};
 use crate::api::wire::Role;
 use crate::config::home::Home;
@@ -50,6 +51,21 @@ pub(super) async fn owner_of(home: &Home) -> Result<Option<Client>, CliError> {
 pub(super) async fn act_on(home: &Home, names: &[InstanceName]) -> Result<Session, CliError> {
     let scope = Scope::Only(names.iter().cloned().collect());
     open(home, Role::Command, scope).await
+}
+
+/// As [`act_on`]; an owner elsewhere is asked as it is, because nobody here can take its place.
+///
+/// # Errors
+///
+/// Returns an error when a home here can be neither reached nor owned.
+pub(super) async fn act_through(
+    target: &Target,
+    names: &[InstanceName],
+) -> Result<Session, CliError> {
+    match target {
+        Target::Here(home) => act_on(home, names).await,
+        Target::Elsewhere(remote) => Ok(Session::asking(remote.client.clone())),
+    }
 }
 
 /// Returns a client of the owner, or becomes the owner.
@@ -102,8 +118,13 @@ pub(super) fn daemon_error(error: &dyn std::error::Error) -> CliError {
 impl Session {
     /// A session with whoever owns the home, now and later.
     pub(super) fn client_of(home: &Home) -> Self {
+        Self::asking(Client::socket(&home.socket()))
+    }
+
+    /// A session with whoever answers this client.
+    pub(super) fn asking(client: Client) -> Self {
         Self {
-            client: Client::socket(&home.socket()),
+            client,
             owned: None,
         }
     }

@@ -166,6 +166,7 @@ fn every_documented_route_answers_as_documented() {
         "get /instances",
         "post /instances/{name}/start",
         "post /instances/{name}/apply",
+        "get /instances/{name}/describe",
         "get /instances/{name}/logs",
         "get /instances/{name}/events",
         "get /events",

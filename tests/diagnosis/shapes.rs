@@ -55,7 +55,15 @@ fn the_whole_shape_of_each_answer_is_kept() {
         "a",
         "tags = [\"x\"]\nrestart_policy.initial_delay = 0",
     );
-    home.ok(&["daemon", "start"]);
+    // The owner's servers read it.
+    let ini = home.path().join("config/llama.cpp");
+    fs::create_dir_all(&ini).unwrap();
+    fs::write(ini.join("config.ini"), "ctx-size = 5\n").unwrap();
+    let start = home
+        .command(&["daemon", "start"])
+        .env("XDG_CONFIG_HOME", home.path().join("config"))
+        .status();
+    assert!(start.unwrap().success());
     home.ok(&["up", "a"]);
     // A run that ended, with its cause.
     let first = home.pid("a");
@@ -65,15 +73,7 @@ fn the_whole_shape_of_each_answer_is_kept() {
     });
     // And a field that differs from what the second was started with.
     wrapped(&home, "a", "tags = [\"x\"]\nserver.timeout = 77");
-    let ini = home.path().join("config/llama.cpp");
-    fs::create_dir_all(&ini).unwrap();
-    fs::write(ini.join("config.ini"), "ctx-size = 5\n").unwrap();
-    let output = home
-        .command(&["describe", "a", "--json"])
-        .env("XDG_CONFIG_HOME", home.path().join("config"))
-        .output()
-        .unwrap();
-    let described: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let described = parse(&home.ok(&["describe", "a", "--json"]).stdout);
     assert_eq!(
         described["changed"][0]["field"], "server.timeout",
         "{described}"

@@ -1,6 +1,7 @@
 //! The shapes of requests and answers. All are additive: unknown keys are ignored.
 
 mod checkup;
+mod describe;
 mod events;
 mod fit;
 mod health;
@@ -14,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 pub use self::checkup::{CheckupBody, FoundBody};
+pub use self::describe::{AmbientBody, ChangedBody, DescriptionBody, EndBody, PathsBody, RunBody};
 pub use self::events::{EventBody, EventsBody, EventsQuery};
 pub use self::fit::{
     BuildDevicesBody, DevicesBody, FitBody, FitsBody, InstanceFitBody, ListedDeviceBody, PlaceBody,

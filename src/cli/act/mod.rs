@@ -18,6 +18,7 @@ use super::offline;
 use super::output::Output;
 use super::select;
 use super::session::{self, Session};
+use super::target::Target;
 use crate::api::client::{Client, ClientError, pace};
 use crate::api::error::ErrorCode;
 use crate::api::wire::CommandAnswer;
@@ -288,20 +289,27 @@ async fn wait_for_all(
 ///
 /// Returns an error when the owner cannot be reached.
 pub(super) async fn until_ready(
-    home: &Home,
+    target: &Target,
     session: &mut Session,
     name: &InstanceName,
     generation: u64,
     output: &Output,
 ) -> Result<Exit, CliError> {
-    let waiting = Waiting {
+    let mut waiting = Waiting {
         underway: vec![name.clone()],
         verb: Verb::Restart(StopMode::Gentle),
         seen: generation,
         failed: None,
         told: BTreeMap::new(),
     };
-    let failed = wait_for_all(home, session, waiting, Patience::Endless, output).await?;
+    let patience = Patience::Endless;
+    let failed = match target {
+        Target::Here(home) => wait_for_all(home, session, waiting, patience, output).await?,
+        Target::Elsewhere(_) => {
+            remotely::wait(session, &mut waiting, patience, output).await?;
+            waiting.failed
+        }
+    };
     Ok(failed.unwrap_or(Exit::Success))
 }
 

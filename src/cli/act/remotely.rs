@@ -52,8 +52,9 @@ pub(in crate::cli) async fn remotely(
         failed: None,
         told: BTreeMap::new(),
     };
+    let session = Session::asking(client.clone());
     let waited = tokio::select! {
-        waited = wait(client, &mut waiting, patience, output) => waited,
+        waited = wait(&session, &mut waiting, patience, output) => waited,
         () = interrupted() => {
             let message = "interrupted; what was begun goes on";
             Err(CliError::new(Exit::Interrupted, message))
@@ -63,19 +64,20 @@ pub(in crate::cli) async fn remotely(
     Ok(given.failed.or(waiting.failed).unwrap_or(Exit::Success))
 }
 
-async fn wait(
-    client: &Client,
+/// Waits for every outcome; an owner that went away is waited for, up to a minute.
+///
+/// # Errors
+///
+/// Returns an error when the owner does not come back.
+pub(super) async fn wait(
+    session: &Session,
     waiting: &mut Waiting,
     patience: Patience,
     output: &Output,
 ) -> Result<(), CliError> {
-    let session = Session {
-        client: client.clone(),
-        owned: None,
-    };
     let mut tries = 0;
-    while let Yielded::Yes = waiting.wait(&session, patience, output).await? {
-        match client.status().await {
+    while let Yielded::Yes = waiting.wait(session, patience, output).await? {
+        match session.client.status().await {
             Ok(_) => tries = 0,
             Err(error) if tries == TRIES => return Err(error.into()),
             Err(error) => {

@@ -1,53 +1,19 @@
 //! `describe`: everything that is known of one instance.
 
-mod body;
 mod text;
-
-use std::collections::BTreeMap;
-use std::path::Path;
 
 use super::exit::{CliError, Exit};
 use super::health::history;
+use super::offline;
 use super::output::Output;
-use super::{logs, ps, select};
-use crate::api::wire::{
-    AutopsyBody, EventBody, ExitBody, FitBody, HealthHistoryBody, InstanceBody, rfc3339,
-};
+use super::target::Target;
+use crate::api::client::ClientError;
+use crate::api::wire::{DescriptionBody, InstanceBody};
 use crate::config::home::Home;
-use crate::config::load::{self, ConfigSet};
-use crate::config::{drift, render};
-use crate::daemon::http::event_body;
-use crate::domain::event::EventFilter;
-use crate::domain::fleet::FleetSnapshot;
-use crate::domain::instance::{InstanceName, InstanceSpec, Port};
-use crate::domain::readings::HostReadings;
-use crate::domain::secrets;
-use crate::probes::binary;
-use crate::probes::devices::Asking;
+use crate::daemon::describe::{ROLLUPS, Subject, describe};
+use crate::domain::instance::InstanceName;
 use crate::probes::host::Host;
-use crate::process::argv::{self, FitFlag};
-use crate::process::runfiles::{self, RunFile, RunPaths, SpecFile};
-use crate::process::{ambient, program};
-use crate::store::{Reader, RunRow};
-use crate::supervisor::crashes;
-use crate::supervisor::fit::{self, Holding, Surroundings};
 use crate::supervisor::wall_clock;
-
-use body::{AmbientBody, Changed, Description, EndBody, Paths, RunBody};
-
-/// Events, runs and changes of health shown at the end.
-const EVENTS: u32 = 10;
-const RUNS: u32 = 5;
-const HEALTH_CHANGES: usize = 10;
-
-/// Stretches of five minutes that are summed up: a day.
-const ROLLUPS: u32 = 288;
-
-/// By these a run's processes are recognised; they tell a person nothing.
-const OWN_VARIABLES: &str = "LLAMA_ORCH_";
-
-/// Variables of these are shown; some dozen others are merely inherited.
-const SHOWN_VARIABLES: [&str; 6] = ["LLAMA_", "GGML_", "CUDA_", "HIP_", "ROCR_", "SIM_"];
 
 /// `llama-orch describe`
 ///
@@ -55,23 +21,17 @@ const SHOWN_VARIABLES: [&str; 6] = ["LLAMA_", "GGML_", "CUDA_", "HIP_", "ROCR_",
 ///
 /// Returns an error when the instance is unknown or the owner does not answer as it should.
 pub(super) async fn run(
-    home: &Home,
+    target: &Target,
     word: &str,
     json: bool,
     output: &Output,
 ) -> Result<Exit, CliError> {
-    let set = load::load(home);
-    let name = select::one(&set, word)?;
-    let picture = ps::picture(home).await?;
-    let row = picture
-        .rows
-        .iter()
-        .find(|row| row.name == name)
-        .ok_or_else(|| CliError::new(Exit::NotFound, format!("no instance is called {name}")))?;
-    let body = InstanceBody::from_row(row, wall_clock());
-    // Without it everything else is still worth showing.
-    let health = history::of(home, &name, ROLLUPS).await.unwrap_or_default();
-    let description = describe(home, &set, &name, body, &readings(&picture), health);
+    let name = target.instance(word).await?;
+    let description = match (target.client().describe(&name).await, target) {
+        (Ok(body), _) => body,
+        (Err(ClientError::NoOwner { .. }), Target::Here(home)) => unowned(home, &name)?,
+        (Err(error), _) => return Err(error.into()),
+    };
     if json {
         output.json(&description)?;
     } else {
@@ -80,241 +40,20 @@ pub(super) async fn run(
     Ok(Exit::Success)
 }
 
-/// Returns the owner's readings of the machine, or takes them where it has none.
-pub(super) fn readings(picture: &FleetSnapshot) -> HostReadings {
-    match picture.host.memory_total {
-        Some(_) => picture.host.clone(),
-        None => Host::find().look(),
-    }
-}
-
-fn describe(
-    home: &Home,
-    set: &ConfigSet,
-    name: &InstanceName,
-    instance: InstanceBody,
-    host: &HostReadings,
-    health: HealthHistoryBody,
-) -> Description {
-    let run_paths = RunPaths::new(home.runs_dir(name));
-    let run: Option<RunFile> = runfiles::read(&run_paths.run()).ok().flatten();
-    let run = run.filter(|run| instance.run_id.as_deref() == Some(run.run_id.as_str()));
-    // What an earlier run was started with is history, and what the next one gets is computed.
-    let started: Option<SpecFile> = runfiles::read(&run_paths.spec()).ok().flatten();
-    let started = started.filter(|_| instance.pid.is_some());
-    let row = set.rows.iter().find(|row| match row {
-        Ok(loaded) => loaded.spec.name == *name,
-        Err(broken) => broken.name == *name,
-    });
-    let (config_path, findings, spec) = match row {
-        Some(Ok(loaded)) => (
-            loaded.path.display().to_string(),
-            &loaded.warnings[..],
-            Some(&loaded.spec),
-        ),
-        Some(Err(broken)) => (
-            broken.path.display().to_string(),
-            &broken.findings[..],
-            None,
-        ),
-        None => (String::new(), &[][..], None),
+/// Describes an instance of a home that nobody owns.
+fn unowned(home: &Home, name: &InstanceName) -> Result<DescriptionBody, CliError> {
+    let picture = offline::picture(home);
+    let row = picture
+        .rows
+        .iter()
+        .find(|row| row.name == *name)
+        .ok_or_else(|| CliError::new(Exit::NotFound, format!("no instance is called {name}")))?;
+    let subject = Subject {
+        home,
+        host: &Host::find().look(),
+        instance: InstanceBody::from_row(row, wall_clock()),
+        // Without it everything else is still worth showing.
+        health: history::stored(home, name, ROLLUPS).unwrap_or_default(),
     };
-    let changed = changed(started.as_ref(), spec);
-    let next = spec.and_then(|spec| next_command(home, spec));
-    let (command, next_command) = match &started {
-        Some(file) => {
-            let program = file.program.display().to_string();
-            let command = std::iter::once(program).chain(secrets::mask_args(&file.args));
-            (
-                Some(command.collect()),
-                next.filter(|_| !changed.is_empty()),
-            )
-        }
-        None => (next, None),
-    };
-    let memory = spec.map(|spec| {
-        let around = Surroundings {
-            home,
-            host,
-            asking: Asking::Once,
-            holding: match instance.pid {
-                Some(_) => Holding::Everything,
-                None => Holding::Nothing,
-            },
-            promised: None,
-        };
-        FitBody::from(&fit::of(spec, around))
-    });
-    let past = Past::read(home, name);
-    Description {
-        config_path,
-        binary: spec
-            .and_then(|spec| program::resolve(&spec.binary).ok())
-            .map(|program| program.path.display().to_string()),
-        build: started.as_ref().and_then(|file| file.build.clone()),
-        command,
-        next_command,
-        environment: environment(started.as_ref(), spec),
-        ambient: ambient_files(),
-        memory,
-        shim_pid: run.as_ref().map(|run| run.shim.pid),
-        notes: run.map(|run| run.notes).unwrap_or_default(),
-        last_end: past.runs.iter().find_map(end),
-        runs: past.runs.iter().map(run_body).collect(),
-        health_history: newest(health.changes, HEALTH_CHANGES),
-        health_rollups: health.rollups,
-        events: past.events,
-        changed,
-        findings: findings
-            .iter()
-            .map(|finding| render::finding(finding, home.root()))
-            .collect(),
-        paths: Paths {
-            home: home.root().display().to_string(),
-            model: spec
-                .and_then(|spec| spec.model.path.as_ref())
-                .map(|path| path.display().to_string()),
-            logs: logs::paths(home, name)
-                .iter()
-                .map(|path| path.display().to_string())
-                .collect(),
-            run_files: run_paths.dir().display().to_string(),
-            crashes: home.crashes_dir(name).display().to_string(),
-            newest_crash: crashes::of(home, name)
-                .first()
-                .map(|path| path.display().to_string()),
-            database: home.database().display().to_string(),
-        },
-        instance,
-    }
-}
-
-fn changed(started: Option<&SpecFile>, spec: Option<&InstanceSpec>) -> Vec<Changed> {
-    let (Some(file), Some(spec)) = (started, spec) else {
-        return Vec::new();
-    };
-    drift::drift(&file.config, &drift::static_fields(spec))
-        .into_iter()
-        .map(|change| Changed {
-            field: change.field,
-            was: change.was.as_deref().map(drift::masked),
-            now: change.now.as_deref().map(drift::masked),
-        })
-        .collect()
-}
-
-/// Returns the command that the next start would run; a port chosen at the start is not in it.
-fn next_command(home: &Home, spec: &InstanceSpec) -> Option<Vec<String>> {
-    let program = program::resolve(&spec.binary).ok()?;
-    let (state, prefix) = (home.state_dir(), &program.prefix);
-    let build = binary::build(&state, &program.path, prefix, Asking::Once);
-    let knows_fit = build.is_ok_and(|build| build.knows("-fit"));
-    let fit = if knows_fit {
-        FitFlag::Known
-    } else {
-        FitFlag::Unknown
-    };
-    let port = match spec.server.port {
-        Port::Fixed(port) if !spec.server.host.ends_with(".sock") => Some(port),
-        Port::Fixed(_) | Port::Auto => None,
-    };
-    let args = argv::arguments(spec, port, fit);
-    let command = std::iter::once(program.path.display().to_string())
-        .chain(program.prefix)
-        .chain(secrets::mask_args(&args));
-    Some(command.collect())
-}
-
-fn environment(
-    started: Option<&SpecFile>,
-    spec: Option<&InstanceSpec>,
-) -> BTreeMap<String, String> {
-    let env = match (started, spec) {
-        (Some(file), _) => file.env.clone(),
-        (None, Some(spec)) => {
-            let inherited = std::env::vars_os().filter_map(|(key, value)| {
-                Some((key.into_string().ok()?, value.into_string().ok()?))
-            });
-            argv::environment(spec, inherited)
-        }
-        (None, None) => BTreeMap::new(),
-    };
-    let configured = |name: &String| spec.is_some_and(|spec| spec.env.contains_key(name));
-    env.iter()
-        .filter(|(name, _)| {
-            let is_known = SHOWN_VARIABLES
-                .iter()
-                .any(|prefix| name.starts_with(prefix));
-            (is_known && !name.starts_with(OWN_VARIABLES)) || configured(name)
-        })
-        .map(|(name, value)| (name.clone(), secrets::mask_variable(name, value)))
-        .collect()
-}
-
-fn ambient_files() -> Vec<AmbientBody> {
-    ambient::files(Path::new("/"), |name| std::env::var(name).ok())
-        .into_iter()
-        .map(|file| AmbientBody {
-            path: file.path.display().to_string(),
-            keys: file.keys,
-            error: file.unreadable,
-        })
-        .collect()
-}
-
-/// What the database remembers; empty where there is none.
-#[derive(Default)]
-struct Past {
-    runs: Vec<RunRow>,
-    events: Vec<EventBody>,
-}
-
-impl Past {
-    fn read(home: &Home, name: &InstanceName) -> Self {
-        let Some(reader) = Reader::open(&home.database()).ok().flatten() else {
-            return Self::default();
-        };
-        let filter = EventFilter {
-            instance: Some(name.clone()),
-            limit: Some(EVENTS),
-            ..EventFilter::default()
-        };
-        let events = reader.events(&filter).unwrap_or_default();
-        Self {
-            runs: reader.runs(name, RUNS).unwrap_or_default(),
-            events: events.iter().map(event_body).collect(),
-        }
-    }
-}
-
-fn newest<T>(mut list: Vec<T>, count: usize) -> Vec<T> {
-    list.drain(..list.len().saturating_sub(count));
-    list
-}
-
-fn end(run: &RunRow) -> Option<EndBody> {
-    let end = run.end.as_ref()?;
-    Some(EndBody {
-        run_id: run.run.to_string(),
-        ended_at: rfc3339(end.ended_at),
-        exit: ExitBody::of(end.status),
-        requested: end.requested,
-        autopsy: end.autopsy.as_ref().map(AutopsyBody::from),
-    })
-}
-
-fn run_body(run: &RunRow) -> RunBody {
-    let end = run.end.as_ref();
-    RunBody {
-        run_id: run.run.to_string(),
-        pid: run.pid,
-        port: run.port,
-        started_at: rfc3339(run.started_at),
-        ended_at: end.map(|end| rfc3339(end.ended_at)),
-        exit: end.map(|end| ExitBody::of(end.status)),
-        requested: end.map(|end| end.requested),
-        cause: end
-            .and_then(|end| end.autopsy.as_ref())
-            .map(|autopsy| autopsy.cause.to_string()),
-    }
+    Ok(describe(name, subject))
 }

@@ -1,7 +1,8 @@
 //! `describe` for a person: label and value per line, grouped by what one looks for.
 
-use super::body::{Description, EndBody, RunBody};
-use crate::api::wire::{ExitBody, FitBody, HealthRollupBody, ReadingsBody};
+use crate::api::wire::{
+    DescriptionBody, EndBody, ExitBody, FitBody, HealthRollupBody, ReadingsBody, RunBody,
+};
 use crate::cli::health::history;
 use crate::cli::table::bytes;
 use crate::config::drift;
@@ -19,7 +20,7 @@ struct Sheet(Vec<String>);
 
 /// Writes the whole description.
 #[must_use]
-pub(super) fn text(description: &Description) -> String {
+pub(super) fn text(description: &DescriptionBody) -> String {
     let mut sheet = Sheet(Vec::new());
     state(&mut sheet, description);
     configuration(&mut sheet, description);
@@ -87,7 +88,7 @@ impl Sheet {
     }
 }
 
-fn state(sheet: &mut Sheet, description: &Description) {
+fn state(sheet: &mut Sheet, description: &DescriptionBody) {
     let instance = &description.instance;
     sheet.pair("name", &instance.name);
     if instance.display_name != instance.name {
@@ -147,7 +148,7 @@ fn last_end(sheet: &mut Sheet, end: &EndBody) {
     }
 }
 
-fn configuration(sheet: &mut Sheet, description: &Description) {
+fn configuration(sheet: &mut Sheet, description: &DescriptionBody) {
     let instance = &description.instance;
     let model = description.paths.model.as_ref().unwrap_or(&instance.model);
     sheet.pair("model", model);
@@ -199,7 +200,7 @@ fn fit(sheet: &mut Sheet, fit: &FitBody) {
     }
 }
 
-fn history(sheet: &mut Sheet, description: &Description) {
+fn history(sheet: &mut Sheet, description: &DescriptionBody) {
     for run in &description.runs {
         sheet.pair("past run", &run_line(run));
     }

@@ -2,7 +2,8 @@
 
 use super::super::exit::{CliError, Exit};
 use super::super::output::Output;
-use crate::api::client::{Client, ClientError};
+use super::super::target::Target;
+use crate::api::client::ClientError;
 use crate::api::wire::{HealthChangeBody, HealthHistoryBody, HealthRollupBody};
 use crate::config::home::Home;
 use crate::daemon::http::health_body;
@@ -14,20 +15,29 @@ use crate::store::Reader;
 /// # Errors
 ///
 /// Returns an error when neither can tell.
-pub(in crate::cli) async fn of(
+pub(super) async fn of(
+    target: &Target,
+    name: &InstanceName,
+    limit: u32,
+) -> Result<HealthHistoryBody, CliError> {
+    let answer = target.client().health_history(name, limit).await;
+    match (answer, target) {
+        (Ok(body), _) => Ok(body),
+        (Err(ClientError::NoOwner { .. }), Target::Here(home)) => stored(home, name, limit),
+        (Err(error), _) => Err(error.into()),
+    }
+}
+
+/// Reads the database.
+///
+/// # Errors
+///
+/// Returns an error when it cannot be read.
+pub(in crate::cli) fn stored(
     home: &Home,
     name: &InstanceName,
     limit: u32,
 ) -> Result<HealthHistoryBody, CliError> {
-    let client = Client::socket(&home.socket());
-    match client.health_history(name, limit).await {
-        Ok(body) => Ok(body),
-        Err(ClientError::NoOwner { .. }) => stored(home, name, limit),
-        Err(error) => Err(error.into()),
-    }
-}
-
-fn stored(home: &Home, name: &InstanceName, limit: u32) -> Result<HealthHistoryBody, CliError> {
     let unreadable =
         |error: crate::store::StoreError| CliError::new(Exit::General, error.to_string());
     let Some(reader) = Reader::open(&home.database()).map_err(unreadable)? else {

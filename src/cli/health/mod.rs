@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use super::args::HealthArgs;
 use super::exit::{CliError, Exit};
+use super::offline;
 use super::output::{Flow, Output, Paint, paint};
-use super::{offline, select};
-use crate::api::client::{Client, ClientError, pace};
+use super::target::Target;
+use crate::api::client::{ClientError, pace};
 use crate::api::wire::InstanceHealthBody;
 use crate::config::home::Home;
 use crate::config::load::{self, ConfigSet};
@@ -35,18 +36,18 @@ const HISTORY: u32 = 12;
 /// # Errors
 ///
 /// Returns an error when the instance is unknown or the owner does not answer as it should.
-pub(super) async fn run(home: &Home, args: &HealthArgs, output: &Output) -> Result<Exit, CliError> {
-    let set = load::load(home);
-    let chosen = match &args.name {
-        Some(word) => Some(select::one(&set, word)?),
-        None => None,
-    };
+pub(super) async fn run(
+    target: &Target,
+    args: &HealthArgs,
+    output: &Output,
+) -> Result<Exit, CliError> {
+    let chosen = target.chosen(args.name.as_deref()).await?;
     if let (Some(name), true) = (&chosen, args.history) {
-        let history = history::of(home, name, args.tail.unwrap_or(HISTORY)).await?;
+        let history = history::of(target, name, args.tail.unwrap_or(HISTORY)).await?;
         history::print(&history, args.json, output)?;
         return Ok(Exit::Success);
     }
-    let rows = rows(&look(home, &set, chosen.as_ref()).await?, chosen.as_ref());
+    let rows = rows(&look(target, chosen.as_ref()).await?, chosen.as_ref());
     if let (Some(name), true) = (&chosen, rows.is_empty()) {
         let message = format!("no instance is called {name}");
         return Err(CliError::new(Exit::NotFound, message));
@@ -56,25 +57,9 @@ pub(super) async fn run(home: &Home, args: &HealthArgs, output: &Output) -> Resu
         json: args.json,
     };
     if args.watch {
-        return watch(home, chosen.as_ref(), rows, &printer).await;
+        return watch(target, chosen.as_ref(), rows, &printer).await;
     }
     printer.all(&rows)?;
-    Ok(verdict(&rows, chosen.is_some()))
-}
-
-/// Prints what probes found; the exit code says it too.
-///
-/// # Errors
-///
-/// Returns an error when stdout cannot be written.
-pub(super) fn tell(
-    picture: &FleetSnapshot,
-    chosen: Option<&InstanceName>,
-    json: bool,
-    output: &Output,
-) -> Result<Exit, CliError> {
-    let rows = rows(picture, chosen);
-    Printer { output, json }.all(&rows)?;
     Ok(verdict(&rows, chosen.is_some()))
 }
 
@@ -99,17 +84,14 @@ fn rows(picture: &FleetSnapshot, chosen: Option<&InstanceName>) -> Vec<InstanceR
 }
 
 /// Has the owner probe now, or probes from here when there is none.
-async fn look(
-    home: &Home,
-    set: &ConfigSet,
-    chosen: Option<&InstanceName>,
-) -> Result<FleetSnapshot, CliError> {
+async fn look(target: &Target, chosen: Option<&InstanceName>) -> Result<FleetSnapshot, CliError> {
     let names = chosen.map(std::slice::from_ref);
-    let client = Client::socket(&home.socket());
-    match client.refresh(names, PATIENCE).await {
-        Ok(body) => Ok(body.to_snapshot()),
-        Err(ClientError::NoOwner { .. }) => Ok(look_ourselves(home, set, chosen).await),
-        Err(error) => Err(error.into()),
+    match (target.client().refresh(names, PATIENCE).await, target) {
+        (Ok(body), _) => Ok(body.to_snapshot()),
+        (Err(ClientError::NoOwner { .. }), Target::Here(home)) => {
+            Ok(look_ourselves(home, &load::load(home), chosen).await)
+        }
+        (Err(error), _) => Err(error.into()),
     }
 }
 
@@ -143,15 +125,16 @@ async fn look_ourselves(
 }
 
 async fn watch(
-    home: &Home,
+    target: &Target,
     chosen: Option<&InstanceName>,
     first: Vec<InstanceRow>,
     printer: &Printer<'_>,
 ) -> Result<Exit, CliError> {
-    let client = Client::socket(&home.socket());
+    let client = target.client();
     let mut seen = 0;
     let mut shown: Vec<InstanceHealthBody> = Vec::new();
     let mut present = first;
+    let mut away = false;
     loop {
         let bodies: Vec<InstanceHealthBody> =
             present.iter().map(InstanceHealthBody::from).collect();
@@ -166,23 +149,33 @@ async fn watch(
         }
         shown = bodies;
         tokio::time::sleep(pace::WATCHING).await;
-        present = match client.instances_after(seen, WAIT).await {
-            Ok(body) => {
+        present = match (client.instances_after(seen, WAIT).await, target) {
+            (Ok(body), _) => {
                 seen = body.generation;
                 rows(&body.to_snapshot(), chosen)
             }
-            Err(ClientError::NoOwner { .. }) => {
+            (Err(ClientError::NoOwner { .. }), Target::Here(home)) => {
                 tokio::time::sleep(PAUSE).await;
                 seen = 0;
                 let picture = look_ourselves(home, &load::load(home), chosen).await;
                 rows(&picture, chosen)
             }
-            Err(error) if error.is_vanished_owner() => {
+            (Err(error), _) if error.is_vanished_owner() => {
+                if !away {
+                    away = true;
+                    let every = PAUSE.as_secs();
+                    printer
+                        .output
+                        .say(&format!("{error}; asking again every {every} s"));
+                }
                 tokio::time::sleep(PAUSE).await;
+                // The next owner counts anew.
+                seen = 0;
                 continue;
             }
-            Err(error) => return Err(error.into()),
+            (Err(error), _) => return Err(error.into()),
         };
+        away = false;
     }
 }
 

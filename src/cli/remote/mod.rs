@@ -10,9 +10,10 @@ mod reading;
 use std::path::PathBuf;
 
 use super::args::{Cli, Command, DaemonCommand, Selection};
-use super::daemon;
 use super::exit::{CliError, Exit};
 use super::output::Output;
+use super::target::Target;
+use super::{daemon, describe, devices, health, plan, work};
 use crate::api::client::Client;
 use crate::api::client::place::Place;
 use crate::domain::fleet::InstanceRow;
@@ -135,6 +136,7 @@ fn token(flag: Option<PathBuf>) -> Result<Option<String>, CliError> {
 /// Returns an error as the command does on its own home.
 pub(super) async fn dispatch(
     cli: &Cli,
+    target: &Target,
     remote: &Remote,
     output: &Output,
 ) -> Result<Exit, CliError> {
@@ -154,12 +156,14 @@ pub(super) async fn dispatch(
         Some(Command::Restart(args)) => act::restart(remote, args, output).await,
         Some(Command::Logs(args)) => reading::logs(remote, args, output).await,
         Some(Command::Events(args)) => reading::events(remote, args, output).await,
-        Some(Command::Health(args)) => reading::health(remote, args, output).await,
-        Some(Command::Plan(args)) => reading::plan(remote, args, output).await,
-        Some(Command::Devices {
-            json,
-            refresh: false,
-        }) => reading::devices(remote, *json, output).await,
+        Some(Command::Health(args)) => health::run(target, args, output).await,
+        Some(Command::Plan(args)) => plan::plan(target, args, output).await,
+        Some(Command::Apply(args)) => plan::apply(target, args, output).await,
+        Some(Command::Describe(args)) => describe::run(target, &args.name, args.json, output).await,
+        Some(Command::Devices { json, refresh }) => {
+            devices::run(target, *json, devices::asking(*refresh), output).await
+        }
+        Some(Command::WorkUnit(command)) => work::run(target, command, output).await,
         Some(Command::Daemon(DaemonCommand::Status { json })) => {
             daemon::tell_status(&remote.client.status().await?, *json, output)?;
             Ok(Exit::Success)
@@ -184,22 +188,21 @@ fn elsewhere(command: &str) -> CliError {
 
 fn word_of(command: &Command) -> &'static str {
     match command {
-        Command::Apply(_) => "apply",
         Command::Bundle(_) => "bundle",
         Command::Config(_) => "config",
         Command::Daemon(_) => "daemon",
         Command::Demo { .. } => "demo",
-        Command::Describe(_) => "describe",
-        Command::Devices { .. } => "devices --refresh",
         Command::Doctor { .. } => "doctor",
         Command::Import(_) => "import",
         Command::Init(_) => "init",
         Command::InstallService(_) => "install-service",
         Command::Orphans(_) => "orphans",
-        Command::WorkUnit(_) => "work-unit",
         // Every other one is done.
-        Command::Completions { .. }
+        Command::Apply(_)
+        | Command::Completions { .. }
         | Command::Dashboard(_)
+        | Command::Describe(_)
+        | Command::Devices { .. }
         | Command::Down(_)
         | Command::Events(_)
         | Command::Health(_)
@@ -210,6 +213,7 @@ fn word_of(command: &Command) -> &'static str {
         | Command::Restart(_)
         | Command::Shim { .. }
         | Command::Sim { .. }
-        | Command::Up(_) => "it",
+        | Command::Up(_)
+        | Command::WorkUnit(_) => "it",
     }
 }

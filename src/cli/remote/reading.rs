@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use super::super::args::{EventsArgs, HealthArgs, LogsArgs, PlanArgs, PsArgs};
+use super::super::args::{EventsArgs, LogsArgs, PsArgs};
 use super::super::exit::{CliError, Exit};
 use super::super::output::{Flow, Output};
-use super::super::{devices, events, health, logs, plan, ps};
+use super::super::{events, logs, ps};
 use super::Remote;
 use crate::api::client::pace;
 use crate::domain::log::Whose;
@@ -15,9 +15,6 @@ const WAIT: Duration = Duration::from_secs(20);
 
 /// Without news the watched table is drawn again after this, for its uptimes.
 const REDRAW: Duration = Duration::from_secs(1);
-
-/// A probe may take a minute, a person waits less.
-const PATIENCE: Duration = Duration::from_secs(20);
 
 pub(super) async fn ps(remote: &Remote, args: PsArgs, output: &Output) -> Result<Exit, CliError> {
     let mut picture = remote.client.instances().await?.to_snapshot();
@@ -73,42 +70,4 @@ pub(super) async fn events(
         filter.after_id = Some(body.last_id);
         wait = WAIT;
     }
-}
-
-pub(super) async fn health(
-    remote: &Remote,
-    args: &HealthArgs,
-    output: &Output,
-) -> Result<Exit, CliError> {
-    let chosen = match &args.name {
-        Some(word) => Some(remote.name(word).await?),
-        None => None,
-    };
-    if args.watch {
-        return Err(super::elsewhere("health --watch"));
-    }
-    let names = chosen.as_ref().map(std::slice::from_ref);
-    let picture = remote.client.refresh(names, PATIENCE).await?.to_snapshot();
-    health::tell(&picture, chosen.as_ref(), args.json, output)
-}
-
-pub(super) async fn plan(
-    remote: &Remote,
-    args: &PlanArgs,
-    output: &Output,
-) -> Result<Exit, CliError> {
-    let mut plans = remote.client.plans().await?.plans;
-    if let Some(word) = &args.name {
-        let name = remote.name(word).await?;
-        plans.retain(|plan| plan.instance == name.as_str());
-    }
-    plan::tell(&plans, args.json, output)
-}
-
-pub(super) async fn devices(
-    remote: &Remote,
-    json: bool,
-    output: &Output,
-) -> Result<Exit, CliError> {
-    devices::tell(&remote.client.devices().await?, json, output)
 }

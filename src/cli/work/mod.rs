@@ -1,7 +1,7 @@
 //! `work-unit create|list|show|status|logs|edit|rm`: tracked pieces of agent work.
 //!
 //! With an owner everything goes through it. Without one, reading reads the database, and a change
-//! owns the home for as long as it takes.
+//! owns the home for as long as it takes. An owner elsewhere is asked, or nobody is.
 
 pub(super) mod args;
 mod print;
@@ -16,7 +16,8 @@ use self::args::{
 };
 use super::exit::{CliError, Exit};
 use super::output::Output;
-use super::session;
+use super::target::Target;
+use super::{logs, session};
 use crate::api::client::{Client, ClientError};
 use crate::api::error::ErrorCode;
 use crate::api::wire::{
@@ -45,18 +46,18 @@ const SHELL: [&str; 2] = ["/bin/sh", "-c"];
 ///
 /// Returns the refusal, or why nobody answered.
 pub(super) async fn run(
-    home: &Home,
+    target: &Target,
     command: &WorkCommand,
     output: &Output,
 ) -> Result<Exit, CliError> {
     match command {
-        WorkCommand::Create(args) => create(home, args, output).await,
-        WorkCommand::List(args) => list(home, args, output).await,
-        WorkCommand::Show(args) => show(home, args, output).await,
-        WorkCommand::Status(args) => status(home, args, output).await,
-        WorkCommand::Logs(args) => logs(home, args, output).await,
-        WorkCommand::Edit(args) => edit(home, args, output).await,
-        WorkCommand::Rm(args) => rm(home, args, output).await,
+        WorkCommand::Create(args) => create(target, args, output).await,
+        WorkCommand::List(args) => list(target, args, output).await,
+        WorkCommand::Show(args) => show(target, args, output).await,
+        WorkCommand::Status(args) => status(target, args, output).await,
+        WorkCommand::Logs(args) => log(target, args, output).await,
+        WorkCommand::Edit(args) => edit(target, args, output).await,
+        WorkCommand::Rm(args) => rm(target, args, output).await,
     }
 }
 
@@ -68,7 +69,7 @@ struct Shown {
     history: Vec<StatusChangeBody>,
 }
 
-async fn create(home: &Home, args: &CreateArgs, output: &Output) -> Result<Exit, CliError> {
+async fn create(target: &Target, args: &CreateArgs, output: &Output) -> Result<Exit, CliError> {
     let mut commands = lines(&args.fields);
     if !args.program.is_empty() {
         let phase = args.phase.to_string();
@@ -87,22 +88,22 @@ async fn create(home: &Home, args: &CreateArgs, output: &Output) -> Result<Exit,
             .iter()
             .map(Chunk::to_string)
             .collect(),
-        worktree: worktree(&args.fields)?,
+        worktree: worktree(target, &args.fields)?,
         instance: args.fields.instance.as_ref().map(InstanceName::to_string),
         commands,
     };
-    let answer = change(home, async |client| client.create_work_unit(&unit).await).await?;
+    let answer = change(target, async |client| client.create_work_unit(&unit).await).await?;
     let exit = told(&answer, args.json, output, |unit| {
         format!("created {}: {}", unit.chunk, print::stand(unit))
     })?;
     if !unit.commands.is_empty() {
-        tell_of_runner(home, output).await?;
+        tell_of_runner(target, output).await?;
     }
     Ok(exit)
 }
 
-async fn list(home: &Home, args: &ListArgs, output: &Output) -> Result<Exit, CliError> {
-    let body = units(home).await?;
+async fn list(target: &Target, args: &ListArgs, output: &Output) -> Result<Exit, CliError> {
+    let body = units(target).await?;
     let asked = |unit: &&WorkUnitBody| {
         let status = WorkStatus::parse(&unit.status);
         args.status.is_empty() || status.is_some_and(|status| args.status.contains(&status))
@@ -121,13 +122,15 @@ async fn list(home: &Home, args: &ListArgs, output: &Output) -> Result<Exit, Cli
     Ok(Exit::Success)
 }
 
-async fn show(home: &Home, args: &ShowArgs, output: &Output) -> Result<Exit, CliError> {
-    let unit = one(home, &args.chunk).await?;
-    let client = Client::socket(&home.socket());
-    let history = match client.work_history(&args.chunk, HISTORY).await {
-        Ok(body) => body.changes,
-        Err(ClientError::NoOwner { .. }) => stored_history(home, &args.chunk)?.changes,
-        Err(error) => return Err(error.into()),
+async fn show(target: &Target, args: &ShowArgs, output: &Output) -> Result<Exit, CliError> {
+    let unit = one(target, &args.chunk).await?;
+    let answer = target.client().work_history(&args.chunk, HISTORY).await;
+    let history = match (answer, target) {
+        (Ok(body), _) => body.changes,
+        (Err(ClientError::NoOwner { .. }), Target::Here(home)) => {
+            stored_history(home, &args.chunk)?.changes
+        }
+        (Err(error), _) => return Err(error.into()),
     };
     let shown = Shown { unit, history };
     if args.json {
@@ -138,8 +141,8 @@ async fn show(home: &Home, args: &ShowArgs, output: &Output) -> Result<Exit, Cli
     Ok(Exit::Success)
 }
 
-async fn logs(home: &Home, args: &LogsArgs, output: &Output) -> Result<Exit, CliError> {
-    let unit = one(home, &args.chunk).await?;
+async fn log(target: &Target, args: &LogsArgs, output: &Output) -> Result<Exit, CliError> {
+    let unit = one(target, &args.chunk).await?;
     if unit.commands.is_empty() {
         output.hint(&format!(
             "{} has no commands; what others write is elsewhere",
@@ -147,12 +150,17 @@ async fn logs(home: &Home, args: &LogsArgs, output: &Output) -> Result<Exit, Cli
         ));
     }
     let whose = Whose::Unit(args.chunk.clone());
-    super::logs::print(home, whose, &args.how, output).await
+    match target {
+        Target::Here(home) => logs::print(home, whose, &args.how, output).await,
+        Target::Elsewhere(remote) => {
+            logs::print_remote(&remote.client, whose, &args.how, output).await
+        }
+    }
 }
 
-async fn status(home: &Home, args: &StatusArgs, output: &Output) -> Result<Exit, CliError> {
+async fn status(target: &Target, args: &StatusArgs, output: &Output) -> Result<Exit, CliError> {
     if args.status.is_none() && args.phase.is_none() {
-        let unit = one(home, &args.chunk).await?;
+        let unit = one(target, &args.chunk).await?;
         if args.json {
             output.json(&unit)?;
         } else {
@@ -167,10 +175,10 @@ async fn status(home: &Home, args: &StatusArgs, output: &Output) -> Result<Exit,
         phase: args.phase.map(|phase| phase.to_string()),
         ..WorkUnitPatch::default()
     };
-    patched(home, &args.chunk, &patch, args.json, output).await
+    patched(target, &args.chunk, &patch, args.json, output).await
 }
 
-async fn edit(home: &Home, args: &EditArgs, output: &Output) -> Result<Exit, CliError> {
+async fn edit(target: &Target, args: &EditArgs, output: &Output) -> Result<Exit, CliError> {
     let fields = &args.fields;
     let names: Vec<String> = fields.blocked_by.iter().map(Chunk::to_string).collect();
     let given = lines(fields)
@@ -183,7 +191,7 @@ async fn edit(home: &Home, args: &EditArgs, output: &Output) -> Result<Exit, Cli
     let instance = fields.instance.as_ref().map(InstanceName::to_string);
     let patch = WorkUnitPatch {
         blocked_by: (args.no_blocked_by || !names.is_empty()).then_some(names),
-        worktree: replaced(worktree(fields)?, args.no_worktree),
+        worktree: replaced(worktree(target, fields)?, args.no_worktree),
         instance: replaced(instance, args.no_instance),
         commands: given.chain(taken).collect(),
         ..WorkUnitPatch::default()
@@ -192,21 +200,21 @@ async fn edit(home: &Home, args: &EditArgs, output: &Output) -> Result<Exit, Cli
         return Err(CliError::new(Exit::Usage, "nothing to change was named")
             .with_hint("llama-orch work-unit edit --help lists what can be"));
     }
-    let exit = patched(home, &args.chunk, &patch, args.json, output).await?;
+    let exit = patched(target, &args.chunk, &patch, args.json, output).await?;
     if patch.commands.values().any(Option::is_some) {
-        tell_of_runner(home, output).await?;
+        tell_of_runner(target, output).await?;
     }
     Ok(exit)
 }
 
-async fn rm(home: &Home, args: &RmArgs, output: &Output) -> Result<Exit, CliError> {
+async fn rm(target: &Target, args: &RmArgs, output: &Output) -> Result<Exit, CliError> {
     let waiters = match args.force {
         false => Waiters::Keep,
         true => Waiters::Release,
     };
     let mut gone = Vec::new();
     for chunk in &args.chunks {
-        let answer = change(home, async |client| {
+        let answer = change(target, async |client| {
             client.delete_work_unit(chunk, waiters).await
         });
         let unit = answer.await?.unit;
@@ -222,13 +230,13 @@ async fn rm(home: &Home, args: &RmArgs, output: &Output) -> Result<Exit, CliErro
 }
 
 async fn patched(
-    home: &Home,
+    target: &Target,
     chunk: &Chunk,
     patch: &WorkUnitPatch,
     json: bool,
     output: &Output,
 ) -> Result<Exit, CliError> {
-    let answer = change(home, async |client| {
+    let answer = change(target, async |client| {
         client.change_work_unit(chunk, patch).await
     })
     .await?;
@@ -252,7 +260,11 @@ fn told(
 }
 
 /// Says what is missing for a command to be run at all.
-async fn tell_of_runner(home: &Home, output: &Output) -> Result<(), CliError> {
+async fn tell_of_runner(target: &Target, output: &Output) -> Result<(), CliError> {
+    let Target::Here(home) = target else {
+        // The settings are there; `list` says what a unit waits for.
+        return Ok(());
+    };
     if Settings::load(home).work.max_parallel == 0 {
         output.hint("no command is run yet: set work.max_parallel in orchestrator.toml");
     } else if session::owner_of(home).await?.is_none() {
@@ -263,12 +275,16 @@ async fn tell_of_runner(home: &Home, output: &Output) -> Result<(), CliError> {
 
 /// Has the owner make a change, or owns the home for it.
 async fn change<T>(
-    home: &Home,
+    target: &Target,
     ask: impl AsyncFn(&Client) -> Result<T, ClientError>,
 ) -> Result<T, CliError> {
-    let mut tries = OWNER_CHANGES;
+    // An owner elsewhere that is away has nobody here to wait for.
+    let mut tries = match target {
+        Target::Here(_) => OWNER_CHANGES,
+        Target::Elsewhere(_) => 1,
+    };
     loop {
-        let session = session::act_on(home, &[]).await?;
+        let session = session::act_through(target, &[]).await?;
         let answer = ask(&session.client).await;
         session.end().await;
         tries -= 1;
@@ -281,18 +297,18 @@ async fn change<T>(
     }
 }
 
-async fn units(home: &Home) -> Result<WorkUnitsBody, CliError> {
-    match Client::socket(&home.socket()).work_units().await {
-        Ok(body) => Ok(body),
-        Err(ClientError::NoOwner { .. }) => stored(home),
-        Err(error) => Err(error.into()),
+async fn units(target: &Target) -> Result<WorkUnitsBody, CliError> {
+    match (target.client().work_units().await, target) {
+        (Ok(body), _) => Ok(body),
+        (Err(ClientError::NoOwner { .. }), Target::Here(home)) => stored(home),
+        (Err(error), _) => Err(error.into()),
     }
 }
 
-async fn one(home: &Home, chunk: &Chunk) -> Result<WorkUnitBody, CliError> {
-    match Client::socket(&home.socket()).work_unit(chunk).await {
-        Ok(unit) => Ok(unit),
-        Err(ClientError::NoOwner { .. }) => {
+async fn one(target: &Target, chunk: &Chunk) -> Result<WorkUnitBody, CliError> {
+    match (target.client().work_unit(chunk).await, target) {
+        (Ok(unit), _) => Ok(unit),
+        (Err(ClientError::NoOwner { .. }), Target::Here(home)) => {
             let mut units = stored(home)?.units.into_iter();
             let found = units.find(|unit| unit.chunk == chunk.as_str());
             found.ok_or_else(|| {
@@ -301,7 +317,7 @@ async fn one(home: &Home, chunk: &Chunk) -> Result<WorkUnitBody, CliError> {
                 CliError::new(Exit::NotFound, refused.to_string()).with_hint(hint)
             })
         }
-        Err(error) => Err(error.into()),
+        (Err(error), _) => Err(error.into()),
     }
 }
 
@@ -351,14 +367,24 @@ fn lines(fields: &Fields) -> BTreeMap<String, Vec<String>> {
 }
 
 /// Makes the path absolute: the owner works in another folder.
-fn worktree(fields: &Fields) -> Result<Option<String>, CliError> {
+fn worktree(target: &Target, fields: &Fields) -> Result<Option<String>, CliError> {
     let Some(path) = &fields.worktree else {
         return Ok(None);
     };
-    // One that is still to be made has no other name yet.
-    let absolute: PathBuf = match path.canonicalize() {
-        Ok(path) => path,
-        Err(_) => std::path::absolute(path)?,
+    let absolute: PathBuf = match (target, path.canonicalize()) {
+        (Target::Elsewhere(_), _) if path.is_absolute() => path.clone(),
+        (Target::Elsewhere(remote), _) => {
+            let message = format!(
+                "--worktree {} says nothing on the machine of {}",
+                path.display(),
+                remote.place
+            );
+            return Err(CliError::new(Exit::Usage, message)
+                .with_hint("over --host it is an absolute path of that machine"));
+        }
+        (Target::Here(_), Ok(path)) => path,
+        // One that is still to be made has no other name yet.
+        (Target::Here(_), Err(_)) => std::path::absolute(path)?,
     };
     match absolute.into_os_string().into_string() {
         Ok(text) => Ok(Some(text)),

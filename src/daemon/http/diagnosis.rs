@@ -8,13 +8,16 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::asked::{Named, Question, known_name};
-use super::{Answered, Failure, Owner};
+use super::refresh::health_body;
+use super::{Answered, Failure, Owner, fleet};
 use crate::api::error::{ErrorBody, ErrorCode};
 use crate::api::wire::{
-    BuildDevicesBody, CheckupBody, DevicesBody, FitBody, FitsBody, HostBody, InstanceFitBody,
+    BuildDevicesBody, CheckupBody, DescriptionBody, DevicesBody, FitBody, FitsBody, HostBody,
+    InstanceFitBody,
 };
 use crate::config::home::{Home, HomeOrigin};
 use crate::config::load;
+use crate::daemon::describe::{self, Subject};
 use crate::daemon::doctor::{self, OwnerSeen, Patient, Sources};
 use crate::domain::fleet::InstanceRow;
 use crate::domain::instance::InstanceName;
@@ -26,10 +29,38 @@ use crate::supervisor::fit::{self, Holding, Surroundings};
 
 pub(super) fn routes() -> OpenApiRouter<Owner> {
     OpenApiRouter::new()
+        .routes(routes!(description))
         .routes(routes!(fit_of))
         .routes(routes!(fits))
         .routes(routes!(devices))
         .routes(routes!(examine))
+}
+
+/// Everything that is known of an instance: configuration, command, runs, health, paths.
+#[utoipa::path(
+    get, path = "/instances/{name}/describe", tag = "diagnosis",
+    params(("name" = String, Path, description = "The instance")),
+    responses((status = 200, body = DescriptionBody))
+)]
+async fn description(
+    State(owner): State<Owner>,
+    Named(name): Named,
+) -> Answered<Json<DescriptionBody>> {
+    let instance = fleet::body_of(&owner, &name)?;
+    let history = owner.handle.health_history(name.clone(), describe::ROLLUPS);
+    let health = health_body(&history.await);
+    let host = readings(&owner);
+    blocking(owner, move |home, _| {
+        let host = host.unwrap_or_else(|| Host::find().look());
+        let subject = Subject {
+            home,
+            host: &host,
+            instance,
+            health,
+        };
+        Ok(Json(describe::describe(&name, subject)))
+    })
+    .await
 }
 
 /// Whether an instance fits into memory, as its files are now.
@@ -123,15 +154,31 @@ async fn fits(
     .await
 }
 
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct DevicesQuery {
+    /// Ask every build again, also one that has answered before.
+    #[serde(default)]
+    refresh: bool,
+}
+
 /// What the machine has, and what each build computes on; a new build is asked once.
 #[utoipa::path(
-    get, path = "/devices", tag = "diagnosis", responses((status = 200, body = DevicesBody))
+    get, path = "/devices", tag = "diagnosis", params(DevicesQuery),
+    responses((status = 200, body = DevicesBody))
 )]
-async fn devices(State(owner): State<Owner>) -> Answered<Json<DevicesBody>> {
+async fn devices(
+    State(owner): State<Owner>,
+    Question(query): Question<DevicesQuery>,
+) -> Answered<Json<DevicesBody>> {
+    let asking = match query.refresh {
+        true => Asking::Anew,
+        false => Asking::Once,
+    };
     let host = readings(&owner);
     blocking(owner, move |home, _| {
         let host = host.unwrap_or_else(|| Host::find().look());
-        let builds = builds::of(home, &load::load(home), Asking::Once);
+        let builds = builds::of(home, &load::load(home), asking);
         Ok(Json(DevicesBody {
             host: HostBody::from(&host),
             builds: builds.iter().map(build_body).collect(),

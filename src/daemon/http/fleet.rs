@@ -14,6 +14,7 @@ use crate::api::error::ErrorCode;
 use crate::api::wire::{
     FleetBody, FleetHealthBody, InstanceBody, OwnerStatus, PictureQuery, rfc3339,
 };
+use crate::domain::instance::InstanceName;
 use crate::domain::lifecycle::Status;
 use crate::domain::work::WorkCounts;
 
@@ -83,10 +84,15 @@ async fn instances(
     responses((status = 200, body = InstanceBody))
 )]
 async fn instance(State(owner): State<Owner>, Named(name): Named) -> Answered<Json<InstanceBody>> {
+    body_of(&owner, &name).map(Json)
+}
+
+/// Returns what is known of an instance at once.
+pub(super) fn body_of(owner: &Owner, name: &InstanceName) -> Answered<InstanceBody> {
     let picture = owner.handle.snapshot();
-    let row = picture.rows.iter().find(|row| row.name == name);
+    let row = picture.rows.iter().find(|row| row.name == *name);
     let row = row.ok_or_else(|| Failure::new(ErrorCode::NotFound, format!("{name} is gone")))?;
-    Ok(Json(InstanceBody::from_row(row, owner.now())))
+    Ok(InstanceBody::from_row(row, owner.now()))
 }
 
 /// Whether every instance that should run does, and is healthy, as far as is known now.
