@@ -11,7 +11,7 @@ use super::feed::{EventFeed, EventPage};
 use super::measure::Audience;
 use super::plan::{Plan, Step};
 use super::record::DatabaseState;
-use super::tally::{Counts, Tally};
+use super::tally::{Counts, Tally, WorkEnds};
 use super::work::{Origin, WorkError};
 use crate::domain::event::EventFilter;
 use crate::domain::fleet::FleetSnapshot;
@@ -209,6 +209,12 @@ impl Handle {
     #[must_use]
     pub fn counts(&self) -> BTreeMap<InstanceName, Counts> {
         self.tally.counts()
+    }
+
+    /// Returns how the commands of work units ended since this owner started.
+    #[must_use]
+    pub fn work_ends(&self) -> WorkEnds {
+        self.tally.work_ends()
     }
 
     /// Returns `ok`, or why the database cannot be used as it should be.

@@ -18,7 +18,7 @@ use crate::domain::exit::{ExitStatus, RunExit};
 use crate::domain::instance::InstanceName;
 use crate::domain::lifecycle::{Desired, Failure, Health, Status};
 use crate::domain::run::RunId;
-use crate::domain::work::WorkUnit;
+use crate::domain::work::{PhaseEnd, WorkUnit};
 use crate::process::live::LiveRun;
 use crate::process::os;
 use crate::store::{
@@ -257,6 +257,11 @@ impl Recorder {
             exit: exit.clone(),
             autopsy: Some(autopsy),
         }));
+    }
+
+    /// Counts the end of a work unit's command.
+    pub(super) fn phase_ended(&self, end: &PhaseEnd) {
+        self.tally.work_ended(end);
     }
 
     /// Takes along what a change of a work unit leaves.

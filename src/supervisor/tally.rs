@@ -11,14 +11,25 @@ use crate::domain::autopsy::Cause;
 use crate::domain::instance::InstanceName;
 use crate::domain::lifecycle::Health;
 use crate::domain::run::RunId;
+use crate::domain::work::PhaseEnd;
 
 /// Upper bounds of the stretches that response times of probes fall into, in seconds.
 pub const STRETCHES: [f64; 9] = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 30.0];
 
-/// The counts of every instance; cheap to clone.
+/// The counts of every instance, and of the work units; cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub struct Tally {
     shared: Arc<Mutex<BTreeMap<InstanceName, Counts>>>,
+    work_ends: Arc<Mutex<WorkEnds>>,
+}
+
+/// How often the commands of work units ended, of all units: a unit may be gone by then.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct WorkEnds {
+    /// With exit code 0.
+    pub succeeded: u64,
+    /// In any other way, also because somebody stopped them.
+    pub failed: u64,
 }
 
 /// The counts of one instance.
@@ -92,6 +103,21 @@ impl Tally {
         self.lock().clone()
     }
 
+    /// Returns how the commands of work units ended until now.
+    #[must_use]
+    pub fn work_ends(&self) -> WorkEnds {
+        *self.lock_work_ends()
+    }
+
+    pub(super) fn work_ended(&self, end: &PhaseEnd) {
+        let mut ends = self.lock_work_ends();
+        match end {
+            PhaseEnd::Succeeded => ends.succeeded += 1,
+            PhaseEnd::Failed(_) => ends.failed += 1,
+            PhaseEnd::NotBegun => {}
+        }
+    }
+
     pub(super) fn started(&self, name: &InstanceName) {
         self.on(name, |counts| counts.starts += 1);
     }
@@ -128,6 +154,11 @@ impl Tally {
 
     fn on(&self, name: &InstanceName, count: impl FnOnce(&mut Counts)) {
         count(self.lock().entry(name.clone()).or_default());
+    }
+
+    fn lock_work_ends(&self) -> MutexGuard<'_, WorkEnds> {
+        let lock = self.work_ends.lock();
+        lock.unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<InstanceName, Counts>> {

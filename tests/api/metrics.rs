@@ -99,6 +99,11 @@ fn every_number_has_a_family_and_counters_count_what_happened() {
             "llama_orch_instance_log_size_bytes{instance=\"a\",stream=\"stderr\"}"
         ) > 0.0
     );
+    let ready = "llama_orch_work_units{status=\"READY\"}";
+    let failed = "llama_orch_work_unit_ends_total{end=\"failed\"}";
+    assert_eq!((of(&before, ready), of(&before, failed)), (0.0, 0.0));
+    home.ok(&["work-unit", "create", "waits"]);
+    assert_eq!(of(&look(), ready), 1.0);
     let port = home.row("a")["port"].to_string();
     let server = Place::Tcp(format!("127.0.0.1:{port}").parse().unwrap());
     let question = serde_json::json!({"prompt": "x", "n_predict": 5});

@@ -10,6 +10,7 @@ use std::time::Instant;
 use llama_orch::process::runfiles::{self, RunFile, RunPaths};
 use serde_json::Value;
 
+use crate::api::http::Place;
 use crate::support::{PATIENCE, TestHome, is_gone, real_server, wait_until, write_script};
 
 /// A home with an owner that runs as many commands at once, and what units are asked in it.
@@ -129,6 +130,14 @@ fn the_commands_of_a_unit_run_phase_by_phase_and_talk_to_its_instance() {
     let unit = rig.wait_status("parser.v2", "DONE");
     assert_eq!(unit["phase"], "COMPLETE");
     assert_eq!(rig.written("trace"), "PLAN\nIMPLEMENT\nCOMPLETE\n");
+    let numbers = Place::socket(&rig.home).get("/metrics").send().text();
+    for number in [
+        "llama_orch_work_units{status=\"DONE\"} 1\n",
+        "llama_orch_work_unit_ends_total{end=\"succeeded\"} 4\n",
+        "llama_orch_work_unit_ends_total{end=\"failed\"} 0\n",
+    ] {
+        assert!(numbers.contains(number), "{number}{numbers}");
+    }
     let models: Value = serde_json::from_str(&rig.written("models")).unwrap();
     assert_eq!(models["data"][0]["id"], "coder");
     assert_eq!(rig.home.row("coder")["state"], "ready");

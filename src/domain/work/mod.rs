@@ -232,4 +232,16 @@ impl WorkCounts {
         }
         counts
     }
+
+    /// Returns how many have this status.
+    #[must_use]
+    pub fn with(&self, status: WorkStatus) -> usize {
+        match status {
+            WorkStatus::Ready => self.ready,
+            WorkStatus::Running => self.running,
+            WorkStatus::Blocked => self.blocked,
+            WorkStatus::NeedsAttention => self.needs_attention,
+            WorkStatus::Done => self.done,
+        }
+    }
 }

@@ -174,8 +174,18 @@ impl Actor {
 
     /// Gives an order of our own; a refusal means that somebody else was quicker.
     pub(super) fn order(&mut self, order: Order) {
-        if let Err(error) = self.decide_work(order, Origin::Here) {
-            warn!(%error, "an order for a work unit came too late");
+        let end = match &order {
+            Order::End(_, _, end) => Some(end.clone()),
+            Order::Create(_)
+            | Order::Edit(..)
+            | Order::Delete(..)
+            | Order::Begin(..)
+            | Order::Flag(..) => None,
+        };
+        match (self.decide_work(order, Origin::Here), end) {
+            (Ok(_), Some(end)) => self.recorder.phase_ended(&end),
+            (Ok(_), None) => {}
+            (Err(error), _) => warn!(%error, "an order for a work unit came too late"),
         }
     }
 

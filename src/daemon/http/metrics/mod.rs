@@ -19,10 +19,11 @@ use crate::domain::fleet::{FleetSnapshot, InstanceRow};
 use crate::domain::instance::InstanceName;
 use crate::domain::lifecycle::{Health, Status};
 use crate::domain::log::Stream;
+use crate::domain::work::{WorkCounts, WorkStatus};
 use crate::logs;
 use crate::process::usage;
 use crate::supervisor::log_files;
-use crate::supervisor::tally::{Counts, STRETCHES};
+use crate::supervisor::tally::{Counts, STRETCHES, WorkEnds};
 
 pub(super) fn routes() -> OpenApiRouter<Owner> {
     OpenApiRouter::new().routes(routes!(metrics))
@@ -49,6 +50,7 @@ async fn metrics(State(owner): State<Owner>, headers: HeaderMap) -> Answered<imp
         write_states(&mut text, &picture);
         write_readings(&mut text, &picture);
         write_counts(&mut text, owner, &picture);
+        write_work(&mut text, owner);
         write_logs(&mut text, home, &picture);
         write_host(&mut text, &picture);
         Ok(text.finish())
@@ -244,6 +246,26 @@ fn write_counts(text: &mut Text, owner: &Owner, picture: &FleetSnapshot) {
         text.sample("_sum", &[instance], answers.seconds);
         text.sample("_count", &[instance], answers.count);
     }
+}
+
+fn write_work(text: &mut Text, owner: &Owner) {
+    let counts = WorkCounts::of(&owner.handle.work_units().units);
+    text.family(
+        Kind::Gauge,
+        "llama_orch_work_units",
+        "Work units, by status",
+    );
+    for (status, word) in WorkStatus::NAMES {
+        text.number(&[("status", word)], counts.with(status));
+    }
+    let WorkEnds { succeeded, failed } = owner.handle.work_ends();
+    text.family(
+        Kind::Counter,
+        "llama_orch_work_unit_ends",
+        "Commands of work units that ended, by whether with exit code 0",
+    );
+    text.number(&[("end", "succeeded")], succeeded);
+    text.number(&[("end", "failed")], failed);
 }
 
 fn write_logs(text: &mut Text, home: &Home, picture: &FleetSnapshot) {
