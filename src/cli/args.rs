@@ -419,15 +419,15 @@ pub(super) enum DaemonCommand {
         #[arg(long)]
         autostart: bool,
     },
-    /// End the supervisor; instances keep running
+    /// End the supervisor; instances and commands of work units keep running
     #[command(
         after_help = "Examples:\n  llama-orch daemon stop\n  llama-orch daemon stop --instances   (stops them too)"
     )]
     Stop {
-        /// Stop the instances first
+        /// Stop all instances and all commands of work units, too
         #[arg(long)]
         instances: bool,
-        /// Kill the supervisor at once; instances keep running
+        /// Kill the supervisor at once; what it runs is not asked to end
         #[arg(long)]
         force: bool,
     },

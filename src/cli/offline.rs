@@ -8,6 +8,7 @@ use crate::domain::fleet::FleetSnapshot;
 use crate::domain::instance::InstanceName;
 use crate::domain::lifecycle::{Desired, Failure, Status};
 use crate::domain::run::StopMode;
+use crate::domain::work::Chunk;
 use crate::process::adopt::{self, Adoption};
 use crate::process::runfiles::{self, RunFile, RunPaths, SpecFile};
 use crate::store::{Reader, RuntimeRow};
@@ -27,6 +28,25 @@ pub(super) fn living(home: &Home) -> Vec<InstanceName> {
             matches!(found, Adoption::Live(_) | Adoption::ShimGone(_))
         })
         .collect()
+}
+
+/// Returns the work units whose command runs, in the same way.
+#[must_use]
+pub(super) fn living_units(home: &Home) -> Vec<Chunk> {
+    let entries = std::fs::read_dir(home.work_runs_dir())
+        .into_iter()
+        .flatten();
+    let mut units: Vec<Chunk> = entries
+        .filter_map(Result::ok)
+        // A plus at the end tells the folder of a unit from a file beside it.
+        .filter_map(|entry| Chunk::parse(entry.file_name().to_str()?.trim_end_matches('+')).ok())
+        .filter(|chunk| {
+            let found = adopt::inspect(&RunPaths::new(home.work_run_dir(chunk)));
+            matches!(found, Adoption::Live(_) | Adoption::ShimGone(_))
+        })
+        .collect();
+    units.sort();
+    units
 }
 
 /// Returns the fleet as it can be seen without an owner.

@@ -378,6 +378,45 @@ fn a_cancelled_command_goes_with_everything_it_started() {
 }
 
 #[test]
+fn a_daemon_that_stops_says_what_goes_on_and_stops_everything_when_told() {
+    let rig = Rig::new(1);
+    rig.home.simulated("coder", &[], "");
+    rig.home.ok(&["daemon", "start"]);
+    let command = "GOAL=echo $$ > pid; exec sleep 600";
+    rig.create("v1.long", &["--instance", "coder", "--command", command]);
+    rig.create(
+        "next",
+        &["--instance", "coder", "--command", "GOAL=touch begun"],
+    );
+    wait_until("it runs", || rig.written("pid").ends_with('\n'));
+    let command: i32 = rig.written("pid").trim().parse().unwrap();
+    let pids = [command, rig.home.pid("coder")];
+    let told = rig.home.ok(&["daemon", "stop"]).stderr;
+    assert!(told.contains("instances keep running"), "{told}");
+    assert!(told.contains("go on: v1.long\n"), "{told}");
+    assert!(
+        told.contains("work-unit status v1.long NEEDS_ATTENTION"),
+        "{told}"
+    );
+    assert!(pids.iter().all(|pid| !is_gone(*pid)));
+    rig.home.ok(&["daemon", "start"]);
+    let told = rig.home.ok(&["daemon", "stop", "--instances"]).stderr;
+    assert!(told.contains("v1.long: its command is stopped"), "{told}");
+    assert!(told.contains("coder: stopped"), "{told}");
+    assert!(pids.iter().all(|pid| is_gone(*pid)));
+    let unit = rig.show("v1.long");
+    assert_eq!(unit["status"], "NEEDS_ATTENTION");
+    assert_eq!(
+        unit["reason"],
+        "its command was stopped together with the daemon"
+    );
+    // Nobody took the place that became free, nor started the instance for it.
+    assert_eq!(rig.show("next")["status"], "READY");
+    assert!(!rig.worktree().join("begun").exists());
+    assert_eq!(rig.home.row("coder")["state"], "stopped");
+}
+
+#[test]
 fn whoever_stops_an_instance_that_a_unit_waits_for_is_obeyed() {
     let rig = Rig::new(1);
     rig.home.simulated("slow", &["--sim-load-time", "600s"], "");

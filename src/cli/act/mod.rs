@@ -87,34 +87,39 @@ pub(super) async fn down(home: &Home, args: &DownArgs, output: &Output) -> Resul
     .await
 }
 
-/// Stops these instances and waits as told; for `daemon stop --instances`.
+/// Stops these instances and waits until they are; for `daemon stop --instances`.
 ///
 /// # Errors
 ///
-/// Returns an error when the owner cannot be reached.
+/// Returns an error when the home can be neither reached nor owned.
 pub(super) async fn stop_all(
     home: &Home,
     names: &[InstanceName],
     output: &Output,
-) -> Result<(), CliError> {
+) -> Result<Exit, CliError> {
+    if names.is_empty() {
+        return Ok(Exit::Success);
+    }
     let everything = Selection {
         names: Vec::new(),
         all: true,
         tag: None,
     };
-    let mut session = Session::client_of(home);
+    let mut session = session::act_on(home, names).await?;
     let verb = Verb::Down(StopMode::Gentle);
-    command_all(
+    let patience = Patience::Endless;
+    let result = command_all(
         home,
         &mut session,
         names,
         &everything,
         verb,
-        Patience::Endless,
+        patience,
         output,
     )
-    .await?;
-    Ok(())
+    .await;
+    session.end().await;
+    result
 }
 
 pub(super) fn stop_mode(force: bool) -> StopMode {

@@ -5,11 +5,14 @@
 
 pub(super) mod args;
 mod print;
+mod stopping;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::Serialize;
+
+pub(super) use self::stopping::stop_commands;
 
 use self::args::{
     CreateArgs, EditArgs, Fields, ListArgs, LogsArgs, RmArgs, ShowArgs, StatusArgs, WorkCommand,

@@ -1,21 +1,22 @@
 //! `daemon start|stop|status|restart|autostart`, and `--daemon` itself.
 
+mod stop;
+
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::AsFd;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
+use self::stop::What;
+pub(super) use self::stop::end;
 use super::args::DaemonCommand;
 use super::exit::{CliError, Exit};
-use super::install;
 use super::output::Output;
 use super::session;
 use super::table::duration;
-use crate::api::client::Client;
-use crate::api::socket;
+use super::{act, install};
 use crate::api::wire::{OwnerStatus, Role, TcpBody, WorkCountsBody};
 use crate::config::home::Home;
 use crate::daemon::foreground::{self, Autostart, DaemonError};
@@ -24,9 +25,6 @@ use crate::domain::work::WorkStatus;
 
 /// A detached daemon answers within this, or something is wrong with it.
 const START_TIME: Duration = Duration::from_secs(20);
-
-/// An owner that was told to stop is gone within this.
-const STOP_TIME: Duration = Duration::from_secs(5);
 
 /// What a detached daemon writes once its socket answers.
 const READY: &str = "ready";
@@ -43,11 +41,17 @@ pub(super) async fn run(
 ) -> Result<Exit, CliError> {
     match command {
         DaemonCommand::Start { autostart } => start(home, autostart_mode(autostart), output).await,
-        DaemonCommand::Stop { instances, force } => stop(home, instances, force, output).await,
+        DaemonCommand::Stop { instances, force } => {
+            let what = match instances {
+                true => What::Everything,
+                false => What::Owner,
+            };
+            stop::run(home, what, act::stop_mode(force), output).await
+        }
         DaemonCommand::Status { json } => status(home, json, output).await,
         DaemonCommand::Restart => {
             if session::owner_of(home).await?.is_some() {
-                stop(home, false, false, output).await?;
+                stop::end(home, output).await?;
             }
             start(home, Autostart::Wanted, output).await
         }
@@ -159,7 +163,7 @@ fn spawn_detached(home: &std::path::Path, autostart: Autostart) -> Result<u32, C
     }
 }
 
-fn readable_within(fd: &impl std::os::fd::AsFd, time: Duration) -> bool {
+fn readable_within(fd: &impl AsFd, time: Duration) -> bool {
     let mut fds = [PollFd::new(fd, PollFlags::IN)];
     let limit = Timespec {
         tv_sec: i64::try_from(time.as_secs()).unwrap_or(i64::MAX),
@@ -203,80 +207,6 @@ fn report(line: &str) {
     if let Ok(null) = std::fs::OpenOptions::new().write(true).open("/dev/null") {
         rustix::stdio::dup2_stdout(null).ok(); // then the starter's pipe just stays open
     }
-}
-
-/// Ends the owner of a home and waits until it is gone; instances keep running.
-///
-/// # Errors
-///
-/// Returns an error when there is none, or it does not end.
-pub(super) async fn end(home: &Home, output: &Output) -> Result<Exit, CliError> {
-    stop(home, false, false, output).await
-}
-
-async fn stop(
-    home: &Home,
-    instances: bool,
-    force: bool,
-    output: &Output,
-) -> Result<Exit, CliError> {
-    let Some(owner) = owner_process(home) else {
-        output.say("no daemon runs");
-        return Err(CliError::new(Exit::Daemon, "there is nothing to stop"));
-    };
-    if force {
-        pidfd_send_signal(&owner.fd, Signal::KILL).map_err(std::io::Error::from)?;
-    } else {
-        let client = Client::socket(&home.socket());
-        if instances {
-            stop_instances(home, &client, output).await?;
-        }
-        client.stop_owner().await?;
-    }
-    let fd = owner.fd;
-    let gone = tokio::task::spawn_blocking(move || readable_within(&fd, STOP_TIME)).await;
-    if !gone.unwrap_or(false) {
-        let message = format!("the owner (pid {}) is still there", owner.pid);
-        return Err(CliError::new(Exit::Daemon, message)
-            .with_hint("kill it: llama-orch daemon stop --force (instances keep running)"));
-    }
-    let fate = if instances {
-        "instances are stopped"
-    } else {
-        "instances keep running"
-    };
-    output.say(&format!("daemon stopped (pid {}); {fate}", owner.pid));
-    Ok(Exit::Success)
-}
-
-async fn stop_instances(home: &Home, client: &Client, output: &Output) -> Result<(), CliError> {
-    let rows = client.instances().await?.to_snapshot().rows;
-    let names: Vec<_> = rows
-        .into_iter()
-        .filter(|row| row.status.is_live() || row.restart_at.is_some())
-        .map(|row| row.name)
-        .collect();
-    super::act::stop_all(home, &names, output).await
-}
-
-/// The process at the other end of the socket.
-struct OwnerProcess {
-    pid: i32,
-    fd: OwnedFd,
-}
-
-/// Learns the owner's pid from the kernel, which works even when the owner hangs.
-fn owner_process(home: &Home) -> Option<OwnerProcess> {
-    let stream = socket::connect(&home.socket()).ok()?;
-    let peer = rustix::net::sockopt::socket_peercred(stream.as_fd()).ok()?;
-    let fd = pidfd_open(peer.pid, PidfdFlags::empty()).ok()?;
-    // Connecting again to the same listener proves that it still lived after the pidfd was open.
-    let again = socket::connect(&home.socket()).ok()?;
-    let same = rustix::net::sockopt::socket_peercred(again.as_fd()).ok()?;
-    (same.pid == peer.pid).then(|| OwnerProcess {
-        pid: Pid::as_raw(Some(peer.pid)),
-        fd,
-    })
 }
 
 async fn status(home: &Home, json: bool, output: &Output) -> Result<Exit, CliError> {
