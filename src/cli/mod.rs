@@ -37,8 +37,8 @@ mod work;
 
 use std::ffi::OsString;
 
-use clap::FromArgMatches as _;
 use clap::error::ErrorKind;
+use clap::{FromArgMatches as _, Parser as _};
 
 use args::{Cli, Command, DashboardArgs};
 use exit::{CliError, Exit};
@@ -58,10 +58,7 @@ pub fn main(args: Vec<OsString>) -> u8 {
     }
     // For the report of a panic; errors are told in our own words.
     color_eyre::install().ok(); // installed already, by a test
-    let parsed = help::command()
-        .try_get_matches_from(args)
-        .and_then(|matches| Cli::from_arg_matches(&matches));
-    let cli = match parsed {
+    let cli = match parse(&args) {
         Ok(cli) => cli,
         Err(error) => return usage(&error),
     };
@@ -85,6 +82,17 @@ pub fn main(args: Vec<OsString>) -> u8 {
             error.exit.code()
         }
     }
+}
+
+/// What every help ends with is put together only for those who ask: it takes longer than a `ps`.
+fn parse(args: &[OsString]) -> Result<Cli, clap::Error> {
+    Cli::try_parse_from(args).or_else(|error| {
+        if error.kind() != ErrorKind::DisplayHelp {
+            return Err(error);
+        }
+        let matches = help::command().try_get_matches_from(args)?;
+        Cli::from_arg_matches(&matches)
+    })
 }
 
 fn usage(error: &clap::Error) -> u8 {

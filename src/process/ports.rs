@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::fs;
-use std::io;
+use std::io::{self, BufRead as _, BufReader};
 use std::net::{IpAddr, SocketAddr, TcpListener, ToSocketAddrs as _};
 use std::path::PathBuf;
 
@@ -240,21 +240,26 @@ fn socket(inode: &str) -> String {
 
 fn each_row(mut take: impl FnMut(&Row<'_>, &str)) {
     let port = |address: &str| u16::from_str_radix(address.rsplit(':').next()?, 16).ok();
-    for table in ["/proc/net/tcp", "/proc/net/tcp6"] {
-        let text = fs::read_to_string(table).unwrap_or_default();
-        for line in text.lines().skip(1) {
+    for path in ["/proc/net/tcp", "/proc/net/tcp6"] {
+        let Ok(file) = fs::File::open(path) else {
+            continue; // a kernel without IPv6
+        };
+        // By the line: the table of a busy machine has megabytes, and many threads look at once.
+        let mut table = BufReader::new(file);
+        let mut line = String::new();
+        while matches!(table.read_line(&mut line), Ok(1..)) {
             let mut fields = line.split_whitespace().skip(1);
-            let (Some(local), Some(remote), Some(state), Some(inode)) =
+            if let (Some(local), Some(remote), Some(state), Some(inode)) =
                 (fields.next(), fields.next(), fields.next(), fields.nth(5))
-            else {
-                continue;
-            };
-            let row = Row {
-                local_port: port(local),
-                remote_port: port(remote),
-                state,
-            };
-            take(&row, inode);
+            {
+                let row = Row {
+                    local_port: port(local),
+                    remote_port: port(remote),
+                    state,
+                };
+                take(&row, inode);
+            }
+            line.clear();
         }
     }
 }
