@@ -49,7 +49,7 @@ use crate::config::home::{self, Home};
 
 /// Runs the program; returns its exit code.
 #[must_use]
-pub fn main(args: Vec<OsString>) -> u8 {
+pub fn main(args: &[OsString]) -> u8 {
     // The two that run for as long as a server does come first and bring nothing else along.
     match args.get(1).and_then(|arg| arg.to_str()) {
         Some("shim") => return crate::process::shim::main(&args[2..]),
@@ -58,7 +58,7 @@ pub fn main(args: Vec<OsString>) -> u8 {
     }
     // For the report of a panic; errors are told in our own words.
     color_eyre::install().ok(); // installed already, by a test
-    let cli = match parse(&args) {
+    let cli = match parse(args) {
         Ok(cli) => cli,
         Err(error) => return usage(&error),
     };
