@@ -81,7 +81,7 @@ pub(super) async fn print(
     print_from(source, Some(reader), whose, args, output).await
 }
 
-/// As [`print`], of an owner elsewhere.
+/// As [`print()`], of an owner elsewhere.
 ///
 /// # Errors
 ///

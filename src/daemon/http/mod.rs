@@ -2,7 +2,7 @@
 //!
 //! A route is a handler with `#[utoipa::path]`, listed by `routes!` in the `routes` function of its
 //! file: what is served and what `/openapi.json` says come from the same line. A new file of routes
-//! is merged in [`all_routes`].
+//! is merged in `all_routes`.
 
 pub mod admission;
 pub(super) mod asked;
