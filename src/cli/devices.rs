@@ -6,8 +6,8 @@ use super::target::Target;
 use crate::api::wire::{DevicesBody, HostBody};
 use crate::config::load;
 use crate::daemon::http::build_body;
-use crate::domain::memory::human;
 use crate::domain::readings::HostReadings;
+use crate::domain::units::size;
 use crate::probes::devices::Asking;
 use crate::probes::host::Host;
 use crate::supervisor::builds;
@@ -80,7 +80,7 @@ fn tell(body: &DevicesBody, json: bool, output: &Output) -> Result<Exit, CliErro
 }
 
 fn rows(host: &HostReadings, body: &DevicesBody) -> Vec<[String; 6]> {
-    let amount = |bytes: Option<u64>| bytes.map_or_else(|| "-".to_owned(), human);
+    let amount = |bytes: Option<u64>| bytes.map_or_else(|| "-".to_owned(), size);
     let percent = |busy: Option<f32>| {
         busy.map_or_else(|| "-".to_owned(), |percent| format!("{percent:.0} %"))
     };

@@ -7,7 +7,7 @@ use crate::config::SIMULATED;
 use crate::config::home::Home;
 use crate::domain::device::ListedDevice;
 use crate::domain::instance::{Backend, Binary};
-use crate::domain::memory::human;
+use crate::domain::units::size;
 use crate::probes::devices::{self, Asking};
 use crate::process::program;
 
@@ -111,9 +111,9 @@ impl Devices {
 
 fn shown(device: &ListedDevice) -> String {
     let memory = match (device.free, device.total) {
-        (Some(free), Some(total)) => format!(", {} of {} free", human(free), human(total)),
-        (Some(free), None) => format!(", {} free", human(free)),
-        (None, Some(total)) => format!(", {}", human(total)),
+        (Some(free), Some(total)) => format!(", {} of {} free", size(free), size(total)),
+        (Some(free), None) => format!(", {} free", size(free)),
+        (None, Some(total)) => format!(", {}", size(total)),
         (None, None) => String::new(),
     };
     format!("{} ({}{memory})", device.name, device.description)

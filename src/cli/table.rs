@@ -3,6 +3,7 @@
 use super::output::{Paint, paint};
 use crate::domain::fleet::{InstanceRow, WEDGED};
 use crate::domain::lifecycle::{Health, Status};
+use crate::domain::units::{duration, short_size};
 
 /// The widest a column grows before its text is cut.
 const COLUMN_LIMIT: usize = 32;
@@ -128,7 +129,7 @@ fn cells(row: &InstanceRow, now: f64) -> Vec<String> {
         status,
         health,
         row.started_at
-            .map_or_else(dash, |start| duration((now - start).max(0.0) as u64)),
+            .map_or_else(dash, |start| duration(now - start)),
     ]
 }
 
@@ -140,7 +141,7 @@ fn measured(row: &InstanceRow) -> [String; 4] {
         readings
             .cpu_percent
             .map_or_else(dash, |percent| format!("{percent:.0}%")),
-        readings.rss_bytes.map_or_else(dash, bytes),
+        readings.rss_bytes.map_or_else(dash, short_size),
         match (readings.busy_slots, readings.slots) {
             (Some(busy), Some(slots)) => format!("{busy}/{slots}"),
             (Some(busy), None) => busy.to_string(),
@@ -150,38 +151,6 @@ fn measured(row: &InstanceRow) -> [String; 4] {
             .tokens_per_second
             .map_or_else(dash, |rate| format!("{rate:.1}")),
     ]
-}
-
-/// Writes a size in the unit that needs the fewest digits: `820K`, `14M`, `6.3G`.
-#[must_use]
-pub(super) fn bytes(bytes: u64) -> String {
-    let units = ["K", "M", "G", "T"];
-    let mut value = bytes as f64 / 1024.0;
-    let mut unit = 0;
-    while value >= 1000.0 && unit + 1 < units.len() {
-        value /= 1024.0;
-        unit += 1;
-    }
-    if value < 10.0 && unit > 1 {
-        format!("{value:.1}{}", units[unit])
-    } else {
-        format!("{value:.0}{}", units[unit])
-    }
-}
-
-/// Writes seconds as the two largest units: `42s`, `5m10s`, `3h04m`, `2d04h`.
-#[must_use]
-pub(super) fn duration(seconds: u64) -> String {
-    let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
-    if days > 0 {
-        format!("{days}d{:02}h", hours % 24)
-    } else if hours > 0 {
-        format!("{hours}h{:02}m", minutes % 60)
-    } else if minutes > 0 {
-        format!("{minutes}m{:02}s", seconds % 60)
-    } else {
-        format!("{seconds}s")
-    }
 }
 
 fn fit(text: &str, width: usize) -> String {
@@ -231,36 +200,6 @@ mod tests {
         for (health, reason, shown) in rows {
             let row = crate::domain::fleet::tests::row(Status::Running, health, reason);
             assert_eq!(cells(&row, 0.0)[HEALTH], shown);
-        }
-    }
-
-    #[test]
-    fn durations_show_their_two_largest_units() {
-        let rows = [
-            (0, "0s"),
-            (59, "59s"),
-            (61, "1m01s"),
-            (3_600, "1h00m"),
-            (187_200, "2d04h"),
-        ];
-        for (seconds, text) in rows {
-            assert_eq!(duration(seconds), text);
-        }
-    }
-
-    #[test]
-    fn sizes_are_short() {
-        let rows = [
-            (0, "0K"),
-            (820 << 10, "820K"),
-            (1023 << 10, "1M"),
-            (14 << 20, "14M"),
-            (6 << 30, "6.0G"),
-            (64 << 30, "64G"),
-            (2 << 40, "2.0T"),
-        ];
-        for (size, text) in rows {
-            assert_eq!(bytes(size), text);
         }
     }
 

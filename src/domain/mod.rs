@@ -16,5 +16,6 @@ pub mod readings;
 pub mod restart;
 pub mod run;
 pub mod secrets;
+pub mod units;
 mod words;
 pub mod work;

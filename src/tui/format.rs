@@ -2,43 +2,14 @@
 
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
+use crate::domain::units::short_size;
+
 /// What is shown for anything that is not known.
 pub(super) const UNKNOWN: &str = "-";
 
-/// Writes seconds as the two largest units: `42s`, `5m10s`, `3h04m`, `2d04h`.
-pub(super) fn duration(seconds: f64) -> String {
-    let seconds = seconds.max(0.0) as u64;
-    let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
-    if days > 0 {
-        format!("{days}d{:02}h", hours % 24)
-    } else if hours > 0 {
-        format!("{hours}h{:02}m", minutes % 60)
-    } else if minutes > 0 {
-        format!("{minutes}m{:02}s", seconds % 60)
-    } else {
-        format!("{seconds}s")
-    }
-}
-
-/// Writes bytes with one unit: `812K`, `2.1G`, `41G`.
-pub(super) fn bytes(count: u64) -> String {
-    const UNITS: [&str; 5] = ["B", "K", "M", "G", "T"];
-    let mut value = count as f64;
-    let mut unit = 0;
-    while value >= 999.5 && unit + 1 < UNITS.len() {
-        value /= 1024.0;
-        unit += 1;
-    }
-    if unit > 0 && value < 9.95 {
-        format!("{value:.1}{}", UNITS[unit])
-    } else {
-        format!("{value:.0}{}", UNITS[unit])
-    }
-}
-
 /// Writes a part and its whole, the unit once if both have the same: `41/128G`, `812M/2.0G`.
 pub(super) fn share(part: u64, whole: u64) -> String {
-    let (part, whole) = (bytes(part), bytes(whole));
+    let (part, whole) = (short_size(part), short_size(whole));
     match (part.chars().last(), whole.chars().last()) {
         (Some(one), Some(other)) if one == other => {
             format!("{}/{whole}", part.trim_end_matches(one))
@@ -156,16 +127,6 @@ mod tests {
 
     #[test]
     fn numbers_are_short() {
-        assert_eq!(duration(187_200.0), "2d04h");
-        assert_eq!(duration(61.5), "1m01s");
-        for (value, text) in [
-            (0, "0B"),
-            (2_254_857_830, "2.1G"),
-            (44_023_414_784, "41G"),
-            (1_048_570, "1.0M"),
-        ] {
-            assert_eq!(bytes(value), text);
-        }
         for (value, text) in [
             (0.0, "0.0"),
             (96.12, "96.1"),

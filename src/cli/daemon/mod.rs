@@ -15,12 +15,12 @@ use super::args::DaemonCommand;
 use super::exit::{CliError, Exit};
 use super::output::Output;
 use super::session;
-use super::table::duration;
 use super::{act, install};
 use crate::api::wire::{OwnerStatus, Role, TcpBody, WorkCountsBody};
 use crate::config::home::Home;
 use crate::daemon::foreground::{self, Autostart, DaemonError};
 use crate::daemon::logfile::LogFile;
+use crate::domain::units::duration;
 use crate::domain::work::WorkStatus;
 
 /// A detached daemon answers within this, or something is wrong with it.
@@ -245,7 +245,7 @@ pub(super) fn tell_status(
         "{role} {} (pid {}), up {}, {} of {} instances running, home {}, database {}",
         status.version,
         status.pid,
-        duration(status.uptime_seconds),
+        duration(status.uptime_seconds as f64),
         status.running,
         status.instances,
         status.home,

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::config::home::Home;
 use crate::domain::instance::InstanceName;
-use crate::domain::memory::human;
+use crate::domain::units::size;
 use crate::supervisor::crashes;
 use crate::tui::host::{CrashBundle, HostError};
 
@@ -127,7 +127,7 @@ fn machine(machine: &Value) -> String {
     let used = |place: &Value| {
         let used = place["memory_used_bytes"].as_u64()?;
         let total = place["memory_total_bytes"].as_u64()?;
-        Some(format!("{} of {} used", human(used), human(total)))
+        Some(format!("{} of {} used", size(used), size(total)))
     };
     let devices = machine["devices"].as_array().into_iter().flatten();
     let devices = devices.filter_map(|device| {

@@ -4,10 +4,9 @@ use crate::api::wire::{
     DescriptionBody, EndBody, ExitBody, FitBody, HealthRollupBody, ReadingsBody, RunBody,
 };
 use crate::cli::health::history;
-use crate::cli::table::bytes;
 use crate::config::drift;
 use crate::domain::memory::fit::Verdict;
-use crate::domain::memory::human;
+use crate::domain::units::{short_size, size};
 
 /// Columns before a value.
 const LABEL: usize = 13;
@@ -190,7 +189,7 @@ fn fit(sheet: &mut Sheet, fit: &FitBody) {
         let parts: Vec<String> = parts
             .iter()
             .filter(|(_, bytes)| *bytes > 0)
-            .map(|(what, bytes)| format!("{what} {}", human(*bytes)))
+            .map(|(what, bytes)| format!("{what} {}", size(*bytes)))
             .collect();
         sheet.pair("", &format!("{}: {}", place.name, parts.join(", ")));
     }
@@ -270,8 +269,8 @@ fn measured(readings: &ReadingsBody) -> Vec<(&'static str, String)> {
         .map(|percent| format!("{percent:.1} % of a core"));
     lines.extend(cpu.map(|text| ("cpu", text)));
     let memory = match (
-        readings.rss_bytes.map(bytes),
-        readings.vram_bytes.map(bytes),
+        readings.rss_bytes.map(short_size),
+        readings.vram_bytes.map(short_size),
     ) {
         (Some(rss), Some(vram)) => Some(format!("{rss} resident, {vram} on the GPU")),
         (Some(rss), None) => Some(format!("{rss} resident")),

@@ -5,7 +5,7 @@ use crate::cli::columns;
 use crate::cli::events::local;
 use crate::cli::exit::CliError;
 use crate::cli::output::{Output, Paint, paint};
-use crate::cli::table::duration;
+use crate::domain::units::duration;
 use crate::domain::work::{Phase, WorkStatus};
 
 /// Prints one row per unit.
@@ -170,8 +170,5 @@ fn indented(text: &str) -> String {
 }
 
 fn age(since: &str, now: f64) -> String {
-    unix_seconds(since).map_or_else(
-        || "-".to_owned(),
-        |since| duration((now - since).max(0.0) as u64),
-    )
+    unix_seconds(since).map_or_else(|| "-".to_owned(), |since| duration(now - since))
 }

@@ -9,7 +9,7 @@ use rustix::fs::{Access, access, statfs, statvfs};
 use super::{Case, OwnerSeen};
 use crate::config::finding::Severity;
 use crate::domain::checkup::{Area, Found, Grade};
-use crate::domain::memory::human;
+use crate::domain::units::size;
 use crate::store::Reader;
 
 /// Below this a disk is as good as full.
@@ -178,11 +178,11 @@ fn database(case: &Case<'_>, found: &mut Vec<Found>) {
         ),
         Ok(Some(reader)) => match reader.damage() {
             Ok(None) => {
-                let size = fs::metadata(&path).map_or(0, |file| file.len());
+                let bytes = fs::metadata(&path).map_or(0, |file| file.len());
                 Found::new(
                     Area::Database,
                     Grade::Good,
-                    format!("sound, {}", human(size)),
+                    format!("sound, {}", size(bytes)),
                 )
             }
             Ok(Some(damage)) => {
@@ -222,7 +222,7 @@ fn disk(case: &Case<'_>, found: &mut Vec<Found>) {
 
 /// Judges the free bytes of the disk by what the logs may still take.
 fn room(free: u64, logs: u64) -> Found {
-    let text = format!("{} free; logs may take {}", human(free), human(logs));
+    let text = format!("{} free; logs may take {}", size(free), size(logs));
     let remedy = "delete what is not needed, or lower logs.max_size_mb and logs.rotation";
     if free < DISK_FULL {
         Found::new(Area::Disk, Grade::Error, format!("as good as full: {text}")).remedy(remedy)

@@ -1,5 +1,7 @@
 //! The small language of the rules: `*` in a pattern takes text, `{1}` in a sentence gives it back.
 
+use crate::domain::units;
+
 /// Returns what the stars of a pattern stand for in this line; `None` when it does not fit.
 ///
 /// The pattern may begin anywhere in the line. A star takes as little as it can; one at the end
@@ -25,22 +27,12 @@ pub(super) fn captures<'a>(pattern: &str, line: &'a str) -> Option<Vec<&'a str>>
 pub(super) fn fill(sentence: &str, captured: &[&str]) -> String {
     let mut text = sentence.to_owned();
     for (number, value) in (1..).zip(captured) {
-        text = text.replace(&format!("{{{number}:size}}"), &size(value));
+        let size = value.parse().map(units::size);
+        let size = size.as_deref().unwrap_or(value); // what is not a number stays as it is
+        text = text.replace(&format!("{{{number}:size}}"), size);
         text = text.replace(&format!("{{{number}}}"), value);
     }
     text
-}
-
-/// Shows bytes in the largest fitting unit; what is not a number stays as it is.
-fn size(bytes: &str) -> String {
-    let Ok(bytes) = bytes.parse::<u64>() else {
-        return bytes.to_owned();
-    };
-    let units = [(1_u64 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
-    match units.iter().find(|(unit, _)| bytes >= *unit) {
-        Some((unit, name)) => format!("{:.1} {name}", bytes as f64 / *unit as f64),
-        None => format!("{bytes} bytes"),
-    }
 }
 
 #[cfg(test)]

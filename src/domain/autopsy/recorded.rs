@@ -192,7 +192,7 @@ const ROWS: [Row; 44] = [
         Code(1),
         C::OutOfMemory,
         Backoff,
-        "out of memory: 300.6 MiB wanted",
+        "out of memory: 301 MiB wanted",
     ),
     (
         "memory_mmap",

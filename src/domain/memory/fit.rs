@@ -2,9 +2,9 @@
 
 use super::estimate::{self, Estimate, Inputs, Need};
 use super::flags::{Flags, GpuLayers};
-use super::human;
 use super::layers::LAYERS_LIMIT;
 use crate::domain::gguf::TensorType;
+use crate::domain::units::size;
 use crate::domain::words::words;
 
 /// A host with less than this to spare begins to swap.
@@ -196,13 +196,13 @@ fn summary(places: &[PlaceFit], estimate: &Estimate) -> String {
         .filter(|place| place.need.total() > 0)
         .map(|place| {
             let free = match place.room.free {
-                Some(free) => format!("{} free", human(free)),
+                Some(free) => format!("{} free", size(free)),
                 None => "an unknown amount free".to_owned(),
             };
             format!(
                 "{} needs {} of {free}",
                 place.room.name,
-                human(place.need.total())
+                size(place.need.total())
             )
         })
         .collect();
@@ -225,7 +225,7 @@ fn notes(estimate: &Estimate, flags: &Flags, host: &Room) -> Vec<String> {
         notes.push(format!(
             "the weights are mapped from the file: it starts, but {} of them are read from disk \
              again and again",
-            human(need - free)
+            size(need - free)
         ));
     }
     if let (Some(free), Some(growth)) = (host.free, flags.cache_ram)
@@ -234,7 +234,7 @@ fn notes(estimate: &Estimate, flags: &Flags, host: &Room) -> Vec<String> {
     {
         notes.push(format!(
             "saved prompts may take up to {} more on the host; --cache-ram limits them",
-            human(growth)
+            size(growth)
         ));
     }
     notes

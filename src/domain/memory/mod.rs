@@ -12,19 +12,5 @@ pub mod fit;
 pub mod flags;
 pub mod layers;
 
-/// Bytes as a person reads them: `12.5 GiB`, `640 MiB`.
-#[must_use]
-pub fn human(bytes: u64) -> String {
-    const MIB: f64 = (1_u64 << 20) as f64;
-    let mib = bytes as f64 / MIB;
-    if mib >= 1024.0 {
-        format!("{:.1} GiB", mib / 1024.0)
-    } else if mib >= 10.0 {
-        format!("{mib:.0} MiB")
-    } else {
-        format!("{mib:.1} MiB")
-    }
-}
-
 #[cfg(test)]
 mod tests;

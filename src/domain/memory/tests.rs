@@ -7,7 +7,6 @@ use proptest::prelude::*;
 use super::estimate::{Estimate, Inputs, estimate};
 use super::fit::{Room, Verdict, judge};
 use super::flags::{Devices, Flags, GpuLayers, Mapping};
-use super::human;
 use super::layers::layers;
 use crate::domain::gguf::{Endian, ModelHeader, Tensor, TensorType, Value};
 
@@ -445,18 +444,6 @@ fn a_header_without_layers_is_unknown() {
             judge(&inputs, &Room::default(), &[]).verdict,
             Verdict::Unknown
         );
-    }
-}
-
-#[test]
-fn bytes_are_told_in_units_of_their_size() {
-    for (bytes, text) in [
-        (0, "0.0 MiB"),
-        (3 * MIB / 2, "1.5 MiB"),
-        (640 * MIB, "640 MiB"),
-        (25 * GIB / 2, "12.5 GiB"),
-    ] {
-        assert_eq!(human(bytes), text);
     }
 }
 

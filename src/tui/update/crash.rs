@@ -1,7 +1,6 @@
 //! What was kept of a crash, as a sheet.
 
 use super::super::effect::Effect;
-use super::super::format;
 use super::super::host::CrashBundle;
 use super::super::model::Model;
 use super::super::model::notice::Kind;
@@ -9,6 +8,7 @@ use super::super::model::sheet::{Button, Entry, Sheet, Subject};
 use super::super::theme::Role;
 use super::{commands, sheet, tell};
 use crate::domain::instance::InstanceName;
+use crate::domain::units;
 
 /// `b`: opens the newest bundle of the selected instance.
 pub(super) fn ask(model: &mut Model) -> Vec<Effect> {
@@ -31,7 +31,7 @@ pub(super) fn shown(
         "{name}: crash {} of {}, {} ago",
         bundle.back + 1,
         bundle.count,
-        format::duration(model.now.wall - bundle.ended_at)
+        units::duration(model.now.wall - bundle.ended_at)
     );
     let mut paper = Sheet::new(Subject::Crash(name.clone()), title, entries(bundle));
     let other = |back: usize| {

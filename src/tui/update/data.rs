@@ -1,7 +1,6 @@
 //! What arrives from the supervisor and from the program around.
 
 use super::super::effect::{Command, Effect};
-use super::super::format;
 use super::super::host::{Change, ConfigReport, Details};
 use super::super::model::dialog::{Button, Dialog, Question};
 use super::super::model::fleet::Changed;
@@ -13,6 +12,7 @@ use crate::domain::event::{Event, Level};
 use crate::domain::fleet::{FleetSnapshot, InstanceRow};
 use crate::domain::instance::InstanceName;
 use crate::domain::lifecycle::{Health, Status};
+use crate::domain::units;
 
 pub(super) fn tick(model: &mut Model) {
     model.notices.expire(model.now.mono);
@@ -76,7 +76,7 @@ fn outcomes(model: &mut Model) {
             told.push((name.clone(), Kind::Bad, format!("{name} is gone")));
             continue;
         };
-        let took = format::duration(model.now.mono - underway.since);
+        let took = units::duration(model.now.mono - underway.since);
         if let Some((kind, text)) = outcome(row, underway.command, &took) {
             told.push((name.clone(), kind, text));
         }

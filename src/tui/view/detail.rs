@@ -12,6 +12,7 @@ use super::{Hits, events, spark, state_text};
 use crate::domain::autopsy::Cause;
 use crate::domain::event::EventType;
 use crate::domain::fleet::InstanceRow;
+use crate::domain::units;
 
 /// Columns for the name of a line.
 const LABEL: u16 = 8;
@@ -264,7 +265,7 @@ fn rates(
             .map_or_else(|| UNKNOWN.to_owned(), format::percent);
         let rss = readings
             .rss_bytes
-            .map_or_else(|| UNKNOWN.to_owned(), format::bytes);
+            .map_or_else(|| UNKNOWN.to_owned(), units::short_size);
         let mut add = |label, series: Option<&Series>, text: &str| {
             add(label, graph(series, None, text), Role::Measure);
         };
@@ -295,7 +296,7 @@ fn rates(
                 let room = width.saturating_sub(format::width(&note) + 1).min(40);
                 format!("{} {note}", spark::bar(share, room, &model.look))
             }
-            None => format::bytes(vram),
+            None => units::short_size(vram),
         };
         add("VRAM", text, Role::Measure);
     }

@@ -16,6 +16,7 @@ use super::Hits;
 use super::pen::Pen;
 use crate::domain::log::{Place, Streams};
 use crate::domain::log_level::LogLevel;
+use crate::domain::units;
 
 pub(super) fn draw(model: &Model, area: Rect, pen: &mut Pen<'_>, hits: &mut Hits) {
     if area.is_empty() {
@@ -133,7 +134,7 @@ fn line(
     }
     let width = area.right().saturating_sub(x);
     let styles = styles_of(log, row, pen.look, is_current);
-    let note = (row.hidden > 0).then(|| format!("… +{}", format::bytes(row.hidden)));
+    let note = (row.hidden > 0).then(|| format!("… +{}", units::short_size(row.hidden)));
     let text = Rect { x, width, ..area };
     if !log.wrap {
         let fit = one_row(&row.text.plain, &styles, log.pan, text, pen.buffer);

@@ -17,6 +17,7 @@ use super::{Hits, spark};
 use crate::domain::autopsy::Cause;
 use crate::domain::fleet::InstanceRow;
 use crate::domain::lifecycle::Status;
+use crate::domain::units;
 
 pub(super) fn draw(model: &Model, area: Rect, pen: &mut Pen<'_>, hits: &mut Hits) {
     if area.is_empty() {
@@ -295,12 +296,12 @@ fn content(model: &Model, row: &InstanceRow, cell: Cell, look: &Look) -> (String
             (spark::line(&values, None, look), Role::Measure)
         }
         Column::Cpu => known(readings.cpu_percent.map(format::percent), Role::Text),
-        Column::Rss => known(readings.rss_bytes.map(format::bytes), Role::Text),
-        Column::Vram => known(readings.vram_bytes.map(format::bytes), Role::Text),
+        Column::Rss => known(readings.rss_bytes.map(units::short_size), Role::Text),
+        Column::Vram => known(readings.vram_bytes.map(units::short_size), Role::Text),
         Column::Uptime => {
             let since = row.started_at.filter(|_| row.status.is_live());
             known(
-                since.map(|start| format::duration(model.now.wall - start)),
+                since.map(|start| units::duration(model.now.wall - start)),
                 Role::Dim,
             )
         }

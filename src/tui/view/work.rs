@@ -10,6 +10,7 @@ use super::super::theme::{Look, Role};
 use super::Hits;
 use super::pen::Pen;
 use crate::api::wire::{WorkUnitBody, unix_seconds};
+use crate::domain::units;
 use crate::domain::work::{Phase, WorkStatus};
 
 /// The widest and the narrowest column of names.
@@ -162,7 +163,7 @@ impl Columns {
         let (sign, role) = sign(pen.look, &unit.status);
         let since = unix_seconds(&unit.since).map_or_else(
             || "-".to_owned(),
-            |since| format::duration((model.now.wall - since).max(0.0)),
+            |since| units::duration(model.now.wall - since),
         );
         let status = format!("{sign} {}", unit.status);
         let instance = unit.instance.as_deref().unwrap_or("-");
