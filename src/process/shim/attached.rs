@@ -197,9 +197,21 @@ struct Stranger {
     end: End,
 }
 
-impl Stranger {
-    /// Signals every process that carries the run's token, each proven before.
-    fn signal_by_token(&self, signal: Signal) {
+impl Tree for Stranger {
+    fn leader(&self) -> &OwnedFd {
+        &self.leader
+    }
+
+    fn grace(&self) -> Duration {
+        self.grace
+    }
+
+    fn asks(&self) -> AskFile {
+        self.asks
+    }
+
+    /// To every process that carries the run's token, each proven before.
+    fn signal_all(&self, signal: Signal) {
         let own = std::process::id().cast_signed();
         for pid in os::all_pids().unwrap_or_default() {
             let carries = |pid| matches!(os::environment_variable(pid, TOKEN_VARIABLE), Ok(Some(token)) if token == self.token);
@@ -215,36 +227,10 @@ impl Stranger {
             }
         }
     }
-}
-
-impl Tree for Stranger {
-    fn leader(&self) -> &OwnedFd {
-        &self.leader
-    }
-
-    fn grace(&self) -> Duration {
-        self.grace
-    }
-
-    fn asks(&self) -> AskFile {
-        self.asks
-    }
-
-    fn ask(&mut self) {
-        for signal in [Signal::TERM, Signal::CONT] {
-            // A stopped process could not obey, hence the second.
-            match self.asks {
-                AskFile::Leader => {
-                    os::signal(&self.leader, signal).ok(); // it may just have ended
-                }
-                AskFile::Tree => self.signal_by_token(signal),
-            }
-        }
-    }
 
     fn kill(&mut self) {
         os::signal(&self.leader, Signal::KILL).ok(); // it may just have ended
-        self.signal_by_token(Signal::KILL);
+        self.signal_all(Signal::KILL);
     }
 
     fn leader_ended(&mut self) {

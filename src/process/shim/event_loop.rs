@@ -6,11 +6,13 @@ use std::time::{Duration, Instant};
 
 use rustix::buffer::spare_capacity;
 use rustix::event::{Timespec, epoll};
+use rustix::process::Signal;
 
 use super::complain;
 use super::copy::{Copier, Left};
 use super::record::{End, Record};
 use super::signals::{Request, Signals};
+use crate::process::os;
 use crate::process::runfiles::AskFile;
 
 const STDOUT: u64 = 0;
@@ -37,12 +39,12 @@ const ASK_AGAIN_BEFORE: Duration = Duration::from_secs(1);
 pub(super) trait Tree {
     /// The descriptor that becomes readable when the leader ends.
     fn leader(&self) -> &OwnedFd;
-    /// Milliseconds between asking and killing.
+    /// The time between asking and killing.
     fn grace(&self) -> Duration;
     /// Whom a stop asks.
     fn asks(&self) -> AskFile;
-    /// Asks them to end; called once, and once more shortly before they are killed.
-    fn ask(&mut self);
+    /// Signals the leader, and those that surely belong to it.
+    fn signal_all(&self, signal: Signal);
     /// Kills whatever lives.
     fn kill(&mut self);
     /// Learns how the leader ended; called when its descriptor is readable.
@@ -53,6 +55,19 @@ pub(super) trait Tree {
     fn is_gone(&mut self) -> bool;
     /// How the leader ended.
     fn end(&mut self) -> End;
+
+    /// Asks them to end; called once, and once more shortly before they are killed.
+    fn ask(&mut self) {
+        // A stopped process could not obey, hence the second.
+        for signal in [Signal::TERM, Signal::CONT] {
+            match self.asks() {
+                AskFile::Leader => {
+                    os::signal(self.leader(), signal).ok(); // it may just have ended
+                }
+                AskFile::Tree => self.signal_all(signal),
+            }
+        }
+    }
 }
 
 /// How far a stop has come.

@@ -32,16 +32,6 @@ impl Parent {
             end: None,
         }
     }
-
-    /// Signals the leader's group, as long as its number surely names it.
-    fn signal_group(&self, signal: Signal) {
-        if self.end.is_none()
-            && let Some(group) = Pid::from_raw(self.pid)
-        {
-            // The leader is not reaped yet, so its number still names its group and no other.
-            kill_process_group(group, signal).ok(); // it may just have ended
-        }
-    }
 }
 
 impl Tree for Parent {
@@ -57,20 +47,18 @@ impl Tree for Parent {
         self.asks
     }
 
-    fn ask(&mut self) {
-        for signal in [Signal::TERM, Signal::CONT] {
-            // A stopped process could not obey, hence the second.
-            match self.asks {
-                AskFile::Leader => {
-                    os::signal(&self.leader, signal).ok(); // it may just have ended
-                }
-                AskFile::Tree => self.signal_group(signal),
-            }
+    /// To the leader's group, as long as its number surely names it.
+    fn signal_all(&self, signal: Signal) {
+        if self.end.is_none()
+            && let Some(group) = Pid::from_raw(self.pid)
+        {
+            // The leader is not reaped yet, so its number still names its group and no other.
+            kill_process_group(group, signal).ok(); // it may just have ended
         }
     }
 
     fn kill(&mut self) {
-        self.signal_group(Signal::KILL);
+        self.signal_all(Signal::KILL);
         // Unreaped children cannot be mistaken for others; the children of the killed become ours.
         for pid in os::own_children() {
             if let Ok(pidfd) = os::open_pidfd(pid) {
