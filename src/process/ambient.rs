@@ -40,15 +40,25 @@ pub fn files(root: &Path, variable: impl Fn(&str) -> Option<String>) -> Vec<Ambi
 
 /// Returns the names of variables that a server would read as flags, had they not been taken out.
 pub fn flag_variables(names: impl Iterator<Item = String>) -> Vec<String> {
-    let mut found: Vec<String> = names
-        .filter(|name| {
-            name.starts_with("LLAMA_ARG_")
-                || name == "LLAMA_API_KEY"
-                || name == "LLAMA_SERVER_ROUTER_PORT"
-        })
-        .collect();
+    let mut found: Vec<String> = names.filter(|name| is_flag(name)).collect();
     found.sort();
     found
+}
+
+/// Says of a variable whether a server reads it as a flag.
+#[must_use]
+pub fn is_flag(name: &str) -> bool {
+    name.starts_with("LLAMA_ARG_") || ["LLAMA_API_KEY", "LLAMA_SERVER_ROUTER_PORT"].contains(&name)
+}
+
+/// Says of a variable whether it is meant for the owner alone: by its service manager, such as
+/// the one that ends a server when its stdin closes, or by its home.
+#[must_use]
+pub fn is_for_the_owner(name: &str) -> bool {
+    name == "NOTIFY_SOCKET"
+        || ["WATCHDOG_", "LISTEN_", "LLAMA_ORCH_"]
+            .iter()
+            .any(|prefix| name.starts_with(prefix))
 }
 
 fn look_at(path: &Path) -> AmbientFile {

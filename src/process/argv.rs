@@ -2,14 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use super::ambient;
 use crate::domain::device::DEVICE_FLAGS;
 use crate::domain::instance::{Backend, InstanceSpec, Layers};
 use crate::domain::secrets;
-
-/// What an inherited environment must not bring in: flags in disguise, our own service manager's
-/// variables, and the one that ends a server when its stdin closes.
-const SCRUBBED_PREFIXES: [&str; 4] = ["LLAMA_ARG_", "WATCHDOG_", "LISTEN_", "LLAMA_ORCH_"];
-const SCRUBBED: [&str; 3] = ["LLAMA_API_KEY", "LLAMA_SERVER_ROUTER_PORT", "NOTIFY_SOCKET"];
 
 /// What a binary was found to understand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,13 +59,9 @@ pub fn environment(
     spec: &InstanceSpec,
     inherited: impl Iterator<Item = (String, String)>,
 ) -> BTreeMap<String, String> {
-    let scrubbed = |name: &str| {
-        SCRUBBED.contains(&name)
-            || SCRUBBED_PREFIXES
-                .iter()
-                .any(|prefix| name.starts_with(prefix))
-    };
-    let mut env: BTreeMap<String, String> = inherited.filter(|(name, _)| !scrubbed(name)).collect();
+    let mut env: BTreeMap<String, String> = inherited
+        .filter(|(name, _)| !ambient::is_flag(name) && !ambient::is_for_the_owner(name))
+        .collect();
     let device = spec.gpu.device_id.to_string();
     if !picks_device(&spec.args) {
         let variables: &[&str] = match spec.gpu.backend {

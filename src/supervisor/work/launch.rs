@@ -20,7 +20,7 @@ use crate::process::program::{self, ProgramError};
 use crate::process::runfiles::{
     AskFile, HOME_VARIABLE, PROTOCOL, RUN_VARIABLE, RunPaths, SpecFile, TOKEN_VARIABLE,
 };
-use crate::process::{oom, os};
+use crate::process::{ambient, oom, os};
 use crate::supervisor::launch::{Launcher, chain};
 use crate::supervisor::log_files;
 use crate::supervisor::probing::Endpoint;
@@ -37,10 +37,6 @@ const LATE: Duration = Duration::from_secs(2);
 
 /// Between two looks for that file.
 const LATE_PAUSE: Duration = Duration::from_millis(10);
-
-/// Variables of the owner that are about its service manager or its own home.
-const SCRUBBED_PREFIXES: [&str; 3] = ["WATCHDOG_", "LISTEN_", "LLAMA_ORCH_"];
-const SCRUBBED: [&str; 1] = ["NOTIFY_SOCKET"];
 
 /// Clients of OpenAI's interface refuse to run without a key; a server without one ignores it.
 const NO_KEY: &str = "none";
@@ -189,13 +185,9 @@ fn environment(
     endpoint: Option<&Endpoint>,
     inherited: impl Iterator<Item = (String, String)>,
 ) -> BTreeMap<String, String> {
-    let scrubbed = |name: &str| {
-        SCRUBBED.contains(&name)
-            || SCRUBBED_PREFIXES
-                .iter()
-                .any(|prefix| name.starts_with(prefix))
-    };
-    let mut env: BTreeMap<String, String> = inherited.filter(|(name, _)| !scrubbed(name)).collect();
+    let mut env: BTreeMap<String, String> = inherited
+        .filter(|(name, _)| !ambient::is_for_the_owner(name))
+        .collect();
     let mut set = |name: &str, value: String| env.insert(name.to_owned(), value);
     let text = |path: &Path| path.to_string_lossy().into_owned();
     set("PWD", text(folder));
