@@ -1,6 +1,5 @@
 //! The owner's side of runs with the real shim: proofs, ends and takeovers, and shims that fail.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
@@ -13,14 +12,13 @@ use llama_orch::process::identity::{self, Proof};
 use llama_orch::process::launch::{self, LaunchError, ShimProgram};
 use llama_orch::process::live::LiveRun;
 use llama_orch::process::runfiles::{
-    self, AskFile, ChildFile, PROTOCOL, ProcessFile, RUN_VARIABLE, RunFile, RunPaths, SpecFile,
-    TOKEN_VARIABLE,
+    self, ChildFile, PROTOCOL, ProcessFile, RunFile, RunPaths, SpecFile, TOKEN_VARIABLE,
 };
 use llama_orch::process::watch::PidWatcher;
 use llama_orch::process::{orphans, os, tree};
 use rustix::process::Signal;
 
-use crate::support::{PATIENCE, wait_until, write_script};
+use crate::support::{PATIENCE, run, wait_until, write_script};
 
 /// A server that says so and then waits to be stopped.
 const WAITING: &str = "echo up; exec sleep 600";
@@ -55,34 +53,8 @@ impl Rig {
     }
 
     fn spec(&self, script: &str) -> SpecFile {
-        let run_id = uuid::Uuid::now_v7().to_string();
-        SpecFile {
-            version: PROTOCOL,
-            run_id: run_id.clone(),
-            token: self.token.clone(),
-            instance: "test".to_owned(),
-            program: PathBuf::from("/bin/sh"),
-            args: vec!["-c".to_owned(), script.to_owned()],
-            env: BTreeMap::from([
-                ("PATH".to_owned(), "/usr/bin:/bin".to_owned()),
-                (TOKEN_VARIABLE.to_owned(), self.token.clone()),
-                (RUN_VARIABLE.to_owned(), run_id),
-            ]),
-            cwd: self.folder.path().to_owned(),
-            stdout: self.folder.path().join("stdout.log"),
-            stderr: self.folder.path().join("stderr.log"),
-            max_size: 10 << 20,
-            rotation: 3,
-            grace_ms: 10_000,
-            host: "127.0.0.1".to_owned(),
-            port: None,
-            open_files: None,
-            oom: None,
-            build: None,
-            config: BTreeMap::new(),
-            ask: AskFile::default(),
-            unit: None,
-        }
+        let folder = self.folder.path();
+        run::script(folder, folder, &self.token, script)
     }
 
     fn try_launch(&self, script: &str) -> Result<LiveRun, LaunchError> {

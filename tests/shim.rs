@@ -1,6 +1,5 @@
 //! The shim with real processes: logs, stops, exit codes, and what happens when it is killed.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -10,11 +9,9 @@ use llama_orch::process::adopt::{self, Adoption};
 use llama_orch::process::launch::{self, LaunchError, ShimProgram};
 use llama_orch::process::live::LiveRun;
 use llama_orch::process::os;
-use llama_orch::process::runfiles::{
-    self, AskFile, ExitFile, PROTOCOL, RUN_VARIABLE, RunPaths, SpecFile, TOKEN_VARIABLE,
-};
+use llama_orch::process::runfiles::{self, AskFile, ExitFile, PROTOCOL, RunPaths, SpecFile};
 
-use crate::support::{PATIENCE, is_gone, wait_until, write_script};
+use crate::support::{PATIENCE, is_gone, run, wait_until, write_script};
 
 /// Length of one numbered line, newline included.
 const LINE: usize = 40;
@@ -39,35 +36,8 @@ impl Rig {
 
     fn spec(&self, script: &str) -> SpecFile {
         let token = format!("shim-test-{}", uuid::Uuid::new_v4());
-        let run_id = uuid::Uuid::now_v7().to_string();
-        let env = BTreeMap::from([
-            ("PATH".to_owned(), "/usr/bin:/bin".to_owned()),
-            (TOKEN_VARIABLE.to_owned(), token.clone()),
-            (RUN_VARIABLE.to_owned(), run_id.clone()),
-        ]);
-        SpecFile {
-            version: PROTOCOL,
-            run_id,
-            token,
-            instance: "test".to_owned(),
-            program: PathBuf::from("/bin/sh"),
-            args: vec!["-c".to_owned(), script.to_owned()],
-            env,
-            cwd: self.folder.path().to_owned(),
-            stdout: self.log("stdout.log"),
-            stderr: self.log("stderr.log"),
-            max_size: 10 << 20,
-            rotation: 3,
-            grace_ms: 10_000,
-            host: "127.0.0.1".to_owned(),
-            port: None,
-            open_files: None,
-            oom: None,
-            build: None,
-            config: BTreeMap::new(),
-            ask: AskFile::default(),
-            unit: None,
-        }
+        let folder = self.folder.path();
+        run::script(folder, &folder.join("logs"), &token, script)
     }
 
     fn log(&self, name: &str) -> PathBuf {

@@ -266,8 +266,70 @@ impl InstanceSpec {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
+
+    /// An instance of this name with small values.
+    pub(crate) fn spec(name: &str) -> InstanceSpec {
+        InstanceSpec {
+            name: InstanceName::parse(name).expect("a good name"),
+            display_name: name.to_owned(),
+            tags: Vec::new(),
+            autostart: false,
+            sort_order: None,
+            instance_uid: None,
+            instance_no: None,
+            binary: Binary::Simulated,
+            model: Model {
+                path: None,
+                context_size: 0,
+                batch_size: None,
+                threads: None,
+            },
+            server: Server {
+                host: "127.0.0.1".to_owned(),
+                port: Port::Auto,
+                timeout: 600,
+                parallel: 1,
+            },
+            gpu: Gpu {
+                backend: Backend::Cpu,
+                device_id: 0,
+                layers: Layers::Count(0),
+            },
+            env: BTreeMap::new(),
+            args: Vec::new(),
+            healthcheck: Healthcheck {
+                probe: ProbeKind::Tcp,
+                interval: Duration::from_secs(10),
+                timeout: Duration::from_secs(5),
+                retries: 3,
+                retry_delay: Duration::from_secs(1),
+                start_period: Duration::from_secs(60),
+                start_timeout: Some(Duration::from_secs(3600)),
+                backoff: ProbeBackoff {
+                    enabled: true,
+                    base: 1.0,
+                    max: 60.0,
+                    jitter: 0.1,
+                },
+                warmup_prompt: None,
+            },
+            restart_policy: RestartPolicy {
+                max_retries: 3,
+                ..RestartPolicy::default()
+            },
+            stop_grace: Duration::from_secs(10),
+            router: false,
+            logs: Logs {
+                stdout: "/o".into(),
+                stderr: "/e".into(),
+                max_size: 1 << 20,
+                rotation: 3,
+            },
+            model_metadata: None,
+        }
+    }
 
     #[test]
     fn names_follow_their_rule() {

@@ -94,69 +94,16 @@ fn picks_device(args: &[String]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::instance::{
-        Binary, Gpu, Healthcheck, InstanceName, Logs, Model, Port, ProbeBackoff, ProbeKind, Server,
-    };
-    use crate::domain::restart::RestartPolicy;
+    use crate::domain::instance::{Binary, Port};
     use std::path::PathBuf;
-    use std::time::Duration;
 
     fn spec() -> InstanceSpec {
-        InstanceSpec {
-            name: InstanceName::parse("a").expect("a name"),
-            display_name: "a".to_owned(),
-            tags: Vec::new(),
-            autostart: false,
-            sort_order: None,
-            instance_uid: None,
-            instance_no: None,
-            binary: Binary::InPath("llama-server".to_owned()),
-            model: Model {
-                path: Some(PathBuf::from("/m.gguf")),
-                context_size: 4096,
-                batch_size: None,
-                threads: None,
-            },
-            server: Server {
-                host: "127.0.0.1".to_owned(),
-                port: Port::Fixed(8081),
-                timeout: 600,
-                parallel: 1,
-            },
-            gpu: Gpu {
-                backend: Backend::Cpu,
-                device_id: 0,
-                layers: Layers::Count(0),
-            },
-            env: BTreeMap::new(),
-            args: Vec::new(),
-            healthcheck: Healthcheck {
-                probe: ProbeKind::Tcp,
-                interval: Duration::from_secs(10),
-                timeout: Duration::from_secs(5),
-                retries: 3,
-                retry_delay: Duration::from_secs(1),
-                start_period: Duration::from_secs(60),
-                start_timeout: None,
-                backoff: ProbeBackoff {
-                    enabled: true,
-                    base: 1.0,
-                    max: 60.0,
-                    jitter: 0.1,
-                },
-                warmup_prompt: None,
-            },
-            restart_policy: RestartPolicy::default(),
-            stop_grace: Duration::from_secs(10),
-            router: false,
-            logs: Logs {
-                stdout: PathBuf::from("/o"),
-                stderr: PathBuf::from("/e"),
-                max_size: 1,
-                rotation: 1,
-            },
-            model_metadata: None,
-        }
+        let mut spec = crate::domain::instance::tests::spec("a");
+        spec.binary = Binary::InPath("llama-server".to_owned());
+        spec.model.path = Some(PathBuf::from("/m.gguf"));
+        spec.model.context_size = 4096;
+        spec.server.port = Port::Fixed(8081);
+        spec
     }
 
     type Change = fn(&mut InstanceSpec);

@@ -2,6 +2,7 @@
 
 pub(crate) mod gguf;
 pub(crate) mod lines;
+pub(crate) mod run;
 pub(crate) mod terminal;
 
 use std::fs;

@@ -3,6 +3,7 @@
 use super::*;
 use crate::domain::autopsy::Cause;
 use crate::domain::event::EventType;
+use crate::domain::instance::Backend;
 use crate::domain::lifecycle::Failure;
 use crate::domain::readings::DeviceReading;
 use crate::domain::run::StopMode;

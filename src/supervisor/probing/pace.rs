@@ -72,7 +72,7 @@ pub(super) fn next(place: Instant, interval: Duration, now: Instant) -> Instant 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::supervisor::policy_tests::spec;
+    use crate::domain::instance::tests::spec;
 
     #[test]
     fn a_failed_probe_is_repeated_soon_and_an_unreachable_server_ever_more_seldom() {

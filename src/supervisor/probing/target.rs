@@ -98,7 +98,7 @@ fn first_key(text: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::supervisor::policy_tests::spec;
+    use crate::domain::instance::tests::spec;
 
     #[test]
     fn the_way_to_a_server_is_read_from_its_arguments_and_its_environment() {

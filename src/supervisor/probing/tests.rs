@@ -8,11 +8,11 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::super::decision::{Input, Measured, Sight};
-use super::super::policy_tests::spec;
 use super::super::tally::Tally;
 use super::health::{Looks, Reports, keep_looking};
 use super::*;
 use crate::domain::instance::Healthcheck;
+use crate::domain::instance::tests::spec;
 use crate::process::os;
 use crate::store::{Options, Store};
 

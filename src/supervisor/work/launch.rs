@@ -276,8 +276,8 @@ mod tests {
 
     use super::*;
     use crate::config::home::HomeOrigin;
+    use crate::domain::instance::tests::spec;
     use crate::domain::work::{Chunk, Phase, State};
-    use crate::supervisor::policy_tests::spec;
 
     fn job(worktree: Option<PathBuf>, words: &[&str]) -> Job {
         let words = words.iter().map(ToString::to_string).collect();

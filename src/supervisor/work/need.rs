@@ -62,10 +62,10 @@ mod tests {
 
     use super::*;
     use crate::domain::autopsy::{Autopsy, Cause, RetryClass};
+    use crate::domain::instance::tests::spec;
     use crate::domain::lifecycle::Failure;
     use crate::domain::readings::Readings;
     use crate::domain::run::RunId;
-    use crate::supervisor::policy_tests::spec;
     use crate::supervisor::state::{Config, Instance, Liveness, Origin, Phase, Up, Waits};
 
     fn up(health: Health) -> Phase {
