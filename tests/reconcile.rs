@@ -115,6 +115,34 @@ fn a_plan_is_made_and_carried_out_without_an_owner_too() {
 }
 
 #[test]
+fn a_run_whose_file_broke_or_changed_shows_what_it_was_started_with() {
+    let home = TestHome::new();
+    let gpu = "gpu.backend = \"cuda\"\ngpu.device_id = 3";
+    home.simulated("a", &[], gpu);
+    home.ok(&["daemon", "start"]);
+    home.ok(&["up", "a"]);
+    let is_shown = || {
+        let row = home.row("a");
+        let shown = [&row["backend"], &row["device"]];
+        assert_eq!(shown, ["cuda", "GPU3"], "{row}");
+    };
+    is_shown();
+    home.simulated("a", &[], "gpu.backend = \"cpu\"");
+    home.wait_for("a", "drifted", |row| row["drift"] == true);
+    is_shown();
+    home.config("a", "gpu = ");
+    home.wait_for("a", "broken", |row| row["broken"] == true);
+    is_shown();
+    // An owner that never saw a good file, and no owner at all.
+    home.ok(&["daemon", "restart"]);
+    is_shown();
+    home.ok(&["daemon", "stop"]);
+    is_shown();
+    home.ok(&["down", "a"]);
+    assert_eq!(home.row("a")["backend"], "-", "nothing is known of it now");
+}
+
+#[test]
 fn a_real_server_is_edited_planned_and_applied() {
     let home = TestHome::new();
     let Some((server, model)) = real_server("a_real_server_is_edited_planned_and_applied", &home)

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::restart::RestartPolicy;
@@ -239,29 +239,40 @@ impl InstanceSpec {
     /// Returns the device column: what the configuration picks, `-` on the CPU.
     #[must_use]
     pub fn device_label(&self) -> String {
-        match self.gpu.backend {
-            Backend::Cpu => "-".to_owned(),
-            Backend::Vulkan
-            | Backend::Cuda
-            | Backend::Metal
-            | Backend::Hip
-            | Backend::Rocm
-            | Backend::Sycl => format!("GPU{}", self.gpu.device_id),
-        }
+        device_label(self.gpu.backend, self.gpu.device_id)
     }
 
     /// Returns the model column: the file's stem, or what `args` name.
     #[must_use]
     pub fn model_label(&self) -> String {
-        if let Some(path) = &self.model.path {
+        model_label(self.model.path.as_deref(), self.router)
+    }
+}
+
+/// Returns the device column of a backend and its device, `-` on the CPU.
+#[must_use]
+pub fn device_label(backend: Backend, device_id: u32) -> String {
+    match backend {
+        Backend::Cpu => "-".to_owned(),
+        Backend::Vulkan
+        | Backend::Cuda
+        | Backend::Metal
+        | Backend::Hip
+        | Backend::Rocm
+        | Backend::Sycl => format!("GPU{device_id}"),
+    }
+}
+
+/// Returns the model column of a model file, or of none.
+#[must_use]
+pub fn model_label(path: Option<&Path>, router: bool) -> String {
+    match path {
+        Some(path) => {
             let stem = path.file_stem().unwrap_or(path.as_os_str());
-            return stem.to_string_lossy().into_owned();
+            stem.to_string_lossy().into_owned()
         }
-        if self.router {
-            "router".to_owned()
-        } else {
-            "-".to_owned()
-        }
+        None if router => "router".to_owned(),
+        None => "-".to_owned(),
     }
 }
 

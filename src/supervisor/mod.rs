@@ -5,6 +5,7 @@
 pub mod actor;
 pub mod builds;
 mod clock;
+mod columns;
 mod config_reader;
 mod config_watch;
 pub mod configs;

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::columns::Columns;
 use super::decision::{Noticed, PortTable};
 use crate::domain::autopsy::{Autopsy, Cause};
 use crate::domain::exit::ExitStatus;
@@ -318,6 +319,11 @@ impl Instance {
             Port::Fixed(port) => Some(port),
             Port::Auto => None,
         });
+        // What a run computes with is its own; the file may have been changed or broken since.
+        let columns = up
+            .and_then(|up| Columns::of_run(&up.started_with))
+            .or_else(|| spec.map(|spec| Columns::of_spec(spec)))
+            .unwrap_or_default();
         InstanceRow {
             name: name.clone(),
             display_name: spec.map_or_else(|| name.to_string(), |spec| spec.display_name.clone()),
@@ -344,11 +350,9 @@ impl Instance {
                 .or(spec.map(|spec| &spec.server.host))
                 .cloned()
                 .unwrap_or_default(),
-            backend: spec
-                .map_or("-", |spec| spec.gpu.backend.as_str())
-                .to_owned(),
-            device: spec.map_or_else(|| "-".to_owned(), |spec| spec.device_label()),
-            model: spec.map_or_else(|| "-".to_owned(), |spec| spec.model_label()),
+            backend: columns.backend,
+            device: columns.device,
+            model: columns.model,
             started_at: up.map(|up| up.started_at),
             restart_at: match &self.phase {
                 Phase::Backoff { until, .. } => Some(*until),
