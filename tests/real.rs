@@ -186,6 +186,49 @@ fn a_sleeping_server_is_watched_and_never_woken() {
 }
 
 #[test]
+fn watching_an_idle_server_does_not_fill_its_log_and_its_work_is_seen_all_the_same() {
+    let home = TestHome::new();
+    let test = "watching_an_idle_server_does_not_fill_its_log_and_its_work_is_seen_all_the_same";
+    let Some((server, model)) = real_server(test, &home) else {
+        return;
+    };
+    instance(&home, "r", &server, &model, "");
+    home.ok(&["daemon", "start"]);
+    home.ok(&["up", "r"]);
+    let watching = home
+        .command(&["ps", "--watch"])
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let watcher = Guarded(watching);
+    let idle = || {
+        let log = home.whole_log("r", "stderr");
+        String::from_utf8_lossy(&log)
+            .matches("all slots are idle")
+            .count()
+    };
+    let until = |seconds: u64| {
+        let uptime = |row: &Value| row["uptime_seconds"].as_u64();
+        home.wait_for("r", "up for a while", |row| uptime(row) >= Some(seconds))
+    };
+    let row = until(5);
+    assert!(row["busy_slots"].is_number(), "it was asked: {row}");
+    let before = idle();
+    until(17);
+    // Asked every two seconds, it would have said so six times.
+    assert!(idle() - before <= 1, "{} lines more", idle() - before);
+    let port = u16::try_from(row["port"].as_u64().unwrap()).unwrap();
+    let client = std::thread::spawn(move || complete(port, 100_000));
+    home.wait_for("r", "seen to work", |row| {
+        row["busy_slots"] == 1 && row["tokens_per_second"].as_f64() > Some(0.0)
+    });
+    home.ok(&["down", "r"]);
+    client.join().unwrap().ok(); // cut off with the run
+    drop(watcher);
+    home.ok(&["daemon", "stop"]);
+}
+
+#[test]
 fn five_real_servers_killed_at_once_come_back_two_at_a_time() {
     let home = TestHome::new();
     let test = "five_real_servers_killed_at_once_come_back_two_at_a_time";

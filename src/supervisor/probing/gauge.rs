@@ -1,15 +1,15 @@
 //! Measures one run again and again: what its processes use, and how much its server works.
 //!
-//! A look at the processes is one file each. While nobody watches, the server itself is asked only
-//! when its processes used CPU time, when it had work, or after a while: a server that did nothing
-//! has nothing to say. So is, even for a watcher, one that may sleep; and it is asked first whether
-//! it does, so that it is never woken.
+//! A look at the processes is one file each. The server itself is asked only when its processes used
+//! CPU time, when it logged, when it had work, or after a while, whoever watches: a server that did
+//! nothing has nothing to say, and a real one answers `/metrics` and `/slots` in the loop that serves
+//! requests, which then logs "all slots are idle". One that may sleep is asked first whether it does,
+//! so that it is never woken.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::super::measure::Attention;
 use super::super::tally::{Tokens, Totals};
 use super::family::{Family, Look};
 use super::target::Target;
@@ -20,6 +20,10 @@ use crate::probes::metrics;
 
 /// CPU time that an idle server may use, with our own questions, without being asked what it did.
 const IDLE_CPU: Duration = Duration::from_millis(10);
+
+/// What an idle server may log without being asked what it did: our question leaves a line of some
+/// sixty bytes, a request leaves more than this.
+const IDLE_LOG: u64 = 256;
 
 /// Between two questions to a server that works.
 const SPACING: Duration = Duration::from_secs(2);
@@ -37,7 +41,7 @@ pub(super) struct Gauge {
     server: Option<Server>,
     pub(super) family: Family,
     work: Work,
-    /// The last scrape that counted.
+    /// The last moment at which the counters are known to have been those of the last scrape.
     counted: Option<Instant>,
     slots: Option<u32>,
     asked: Option<Asked>,
@@ -48,8 +52,9 @@ pub(super) struct Gauge {
 #[derive(Clone, Copy, Debug)]
 struct Asked {
     at: Instant,
-    /// CPU time of the run then.
+    /// CPU time of the run and bytes of its logs, just before.
     cpu: Duration,
+    logged: u64,
     answer: Answer,
 }
 
@@ -92,15 +97,21 @@ impl Gauge {
         Some(look)
     }
 
-    /// Asks the server for its counters if there may be something new.
+    /// Asks the server for its counters if there may be something new; `logged` is the length of its
+    /// logs.
     pub(super) async fn ask_if_due(
         &mut self,
         look: &Look,
-        attention: Attention,
+        logged: u64,
         limit: Duration,
     ) -> Option<Answer> {
         let now = Instant::now();
-        if !self.is_due(look, attention, now) {
+        let stirred = self.has_stirred(look, logged);
+        if !stirred && self.counted.is_some() {
+            // The pace of what comes next is not to be spread over this rest.
+            self.counted = Some(now);
+        }
+        if !self.is_due(stirred, now) {
             // It did nothing since it was asked, so nothing can have been generated.
             let rested = self.asked.is_some_and(|asked| now - asked.at >= SPACING);
             if rested && self.work.last().is_some() {
@@ -120,6 +131,7 @@ impl Gauge {
         self.asked = Some(Asked {
             at: now,
             cpu: look.cpu,
+            logged,
             answer,
         });
         Some(answer)
@@ -136,17 +148,24 @@ impl Gauge {
         }
     }
 
-    fn is_due(&self, look: &Look, attention: Attention, now: Instant) -> bool {
+    /// Returns whether it may have done anything since it was asked.
+    fn has_stirred(&self, look: &Look, logged: u64) -> bool {
+        let Some(asked) = self.asked else { return true };
+        let worked = look.cpu.saturating_sub(asked.cpu) > IDLE_CPU;
+        // Shorter is another file by now.
+        let told = logged.abs_diff(asked.logged) > IDLE_LOG;
+        let busy = self.readings.busy_slots.is_some_and(|slots| slots > 0);
+        worked || told || busy
+    }
+
+    fn is_due(&self, stirred: bool, now: Instant) -> bool {
         let Some(asked) = self.asked else { return true };
         let since = now - asked.at;
-        let worked = look.cpu.saturating_sub(asked.cpu) > IDLE_CPU;
-        let busy = self.readings.busy_slots.is_some_and(|slots| slots > 0);
-        let watched = attention == Attention::Watched && !self.target.may_sleep;
         match asked.answer {
             Answer::Refused => false,
             Answer::Silence if self.slots.is_none() => since >= STRANGE_SPACING,
             Answer::Silence => since >= SPACING,
-            Answer::Counted | Answer::Later if worked || busy || watched => since >= SPACING,
+            Answer::Counted | Answer::Later if stirred => since >= SPACING,
             Answer::Counted | Answer::Later => since >= IDLE_SPACING,
         }
     }

@@ -54,7 +54,7 @@ pub(super) async fn run(
         };
         let report = match &stage {
             Some(stage) => meter.stalled(stage),
-            None => meter.asked(&look, watched).await,
+            None => meter.asked(&look).await,
         };
         if let Some(report) = report
             && sender.send(Message::Input(report)).await.is_err()
@@ -119,15 +119,20 @@ impl<'a> Meter<'a> {
     }
 
     fn stage(&mut self, now: Instant) -> Stage {
-        let logs = &self.subject.spec.logs;
-        let length = |path| fs::metadata(path).map_or(0, |file| file.len());
         let mut signs = Signs {
             resident: self.gauge.readings.rss_bytes.unwrap_or(0),
-            logged: length(&logs.stdout) + length(&logs.stderr),
+            logged: self.logged(),
             ..Signs::default()
         };
         signs.read_io(self.subject.tree.server.pid);
         self.progress.take(signs, now)
+    }
+
+    /// Bytes in its log files.
+    fn logged(&self) -> u64 {
+        let logs = &self.subject.spec.logs;
+        let length = |path| fs::metadata(path).map_or(0, |file| file.len());
+        length(&logs.stdout) + length(&logs.stderr)
     }
 
     /// Tells, once, that a start has stood still for longer than it may.
@@ -152,9 +157,9 @@ impl<'a> Meter<'a> {
     }
 
     /// Asks for the counters if that is due, and looks whether the server is wedged.
-    async fn asked(&mut self, look: &Look, watched: Attention) -> Option<Input> {
+    async fn asked(&mut self, look: &Look) -> Option<Input> {
         let limit = self.subject.spec.healthcheck.timeout;
-        let answer = self.gauge.ask_if_due(look, watched, limit).await?;
+        let answer = self.gauge.ask_if_due(look, self.logged(), limit).await?;
         // Only a server that told its slots is known to be one that should answer.
         self.gauge.readings.slots?;
         let finding = Finding {
