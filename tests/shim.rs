@@ -8,6 +8,7 @@ use llama_orch::domain::run::StopMode;
 use llama_orch::process::adopt::{self, Adoption};
 use llama_orch::process::launch::{self, LaunchError, ShimProgram};
 use llama_orch::process::live::LiveRun;
+use llama_orch::process::log_counts::{self, Logged};
 use llama_orch::process::os;
 use llama_orch::process::runfiles::{self, AskFile, ExitFile, PROTOCOL, RunPaths, SpecFile};
 
@@ -32,6 +33,13 @@ impl Rig {
             paths,
             shim,
         }
+    }
+
+    /// How much was logged to a stream until now, by all runs.
+    fn counted(&self, log: &str) -> Logged {
+        let logs = ["stdout.log", "stderr.log"].map(|log| self.log(log));
+        let counted = log_counts::read(&self.paths.log_counts(), [&logs[0], &logs[1]]).unwrap();
+        counted[usize::from(log == "stderr.log")]
     }
 
     fn spec(&self, script: &str) -> SpecFile {
@@ -462,7 +470,7 @@ impl Drop for SmallDisk {
 
 #[test]
 fn a_full_disk_drops_lines_and_never_blocks_the_server() {
-    let rig = Rig::new();
+    let mut rig = Rig::new();
     let Some(disk) = SmallDisk::mount(&rig.folder.path().join("logs")) else {
         crate::support::skipped(
             "a_full_disk_drops_lines_and_never_blocks_the_server",
@@ -470,6 +478,7 @@ fn a_full_disk_drops_lines_and_never_blocks_the_server() {
         );
         return;
     };
+    rig.paths = RunPaths::new(disk.path.join("run"));
     let ballast = disk.path.join("ballast");
     let over = rig.folder.path().join("over");
     let go_on = rig.folder.path().join("go");
@@ -483,11 +492,19 @@ fn a_full_disk_drops_lines_and_never_blocks_the_server() {
     let live = rig.launch(&rig.spec(&script));
     // 4 MB go through half a megabyte: the writer gets to its end all the same.
     wait_until("the flood is over", || over.exists());
+    // All of it is counted while the disk is still full, although that is where it is counted.
+    wait_until("the drops are told", || {
+        let Logged {
+            written, dropped, ..
+        } = rig.counted("stdout.log");
+        written + dropped >= 100_000 * LINE as u64
+    });
     fs::remove_file(&ballast).unwrap();
     fs::write(&go_on, "").unwrap();
     let exit = rig.exit(&live);
     assert_eq!(exit.status(), Some(ExitStatus::Code(0)));
     assert!(exit.dropped_bytes > 3_000_000, "{}", exit.dropped_bytes);
+    assert_eq!(rig.counted("stdout.log").dropped, exit.dropped_bytes);
     let text = String::from_utf8(rig.whole_log("stdout.log")).unwrap();
     let told = format!(
         "[llama-orch] {} bytes of log are missing here",

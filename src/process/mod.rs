@@ -8,6 +8,7 @@ pub mod identity;
 pub mod launch;
 pub mod listeners;
 pub mod live;
+pub mod log_counts;
 pub mod oom;
 pub mod orphans;
 pub mod os;

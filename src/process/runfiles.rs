@@ -254,6 +254,12 @@ impl RunPaths {
         self.dir.join("tree.lock")
     }
 
+    /// How much its runs have logged; outlives them.
+    #[must_use]
+    pub fn log_counts(&self) -> PathBuf {
+        self.dir.join("log-counts")
+    }
+
     /// What a shim itself had to say on stderr.
     #[must_use]
     pub fn shim_err(&self) -> PathBuf {

@@ -8,6 +8,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::decision::{Action, Command, Denied, Ignored};
 use super::feed::{EventFeed, EventPage};
+use super::logged;
 use super::measure::Audience;
 use super::plan::{Plan, Step};
 use super::record::DatabaseState;
@@ -18,6 +19,9 @@ use crate::domain::fleet::FleetSnapshot;
 use crate::domain::instance::InstanceName;
 use crate::domain::run::{RunId, StopMode};
 use crate::domain::work::{Chunk, Order, StatusChange, WorkSnapshot, WorkUnit};
+use crate::logs::LogFiles;
+use crate::process::log_counts::Logged;
+use crate::process::runfiles::RunPaths;
 use crate::store::HealthHistory;
 
 /// A way to the supervisor's actor; cheap to clone.
@@ -29,6 +33,7 @@ pub struct Handle {
     pub(super) audience: Audience,
     pub(super) database: DatabaseState,
     pub(super) tally: Tally,
+    pub(super) logged: logged::Told,
     pub(super) work: watch::Receiver<Arc<WorkSnapshot>>,
 }
 
@@ -215,6 +220,13 @@ impl Handle {
     #[must_use]
     pub fn work_ends(&self) -> WorkEnds {
         self.tally.work_ends()
+    }
+
+    /// Returns how much was ever logged to stdout and stderr of each of these; `None` where that
+    /// cannot be read. Blocking.
+    #[must_use]
+    pub fn logged(&self, asked: &[(RunPaths, LogFiles)]) -> Vec<Option<[Logged; 2]>> {
+        self.logged.of_all(asked)
     }
 
     /// Returns `ok`, or why the database cannot be used as it should be.

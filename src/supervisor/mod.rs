@@ -17,6 +17,7 @@ pub mod fit;
 pub mod handle;
 pub mod launch;
 pub mod log_files;
+mod logged;
 mod measure;
 pub mod plan;
 pub mod policy;

@@ -249,7 +249,7 @@ impl Recorder {
         exit: &RunExit,
         autopsy: Autopsy,
     ) {
-        self.tally.ended(name, autopsy.cause, exit.dropped_bytes);
+        self.tally.ended(name, autopsy.cause);
         self.ended.insert(name.clone(), run.clone());
         self.pending.push(Write::RunEnded(RunEnded {
             run: run.clone(),

@@ -21,6 +21,7 @@ use super::ends;
 use super::feed::EventFeed;
 use super::handle::Handle;
 use super::launch::{self, Launcher};
+use super::logged;
 use super::measure::{self, Board};
 use super::reconcile;
 use super::record::{Recorder, Remembered};
@@ -198,6 +199,7 @@ pub async fn start(
         events,
         database,
         tally,
+        logged: logged::Told::default(),
         work: work_snapshot,
     })
 }

@@ -43,8 +43,6 @@ pub struct Counts {
     /// Probes by the word of what they found.
     pub probes: BTreeMap<&'static str, u64>,
     pub answers: Answers,
-    /// Bytes of logs that the disk did not take.
-    pub dropped_bytes: u64,
     pub cpu_seconds: Rising,
     pub prompt_tokens: Rising,
     pub generated_tokens: Rising,
@@ -126,10 +124,9 @@ impl Tally {
         self.on(name, |counts| counts.restarts += 1);
     }
 
-    pub(super) fn ended(&self, name: &InstanceName, cause: Cause, dropped_bytes: u64) {
+    pub(super) fn ended(&self, name: &InstanceName, cause: Cause) {
         self.on(name, |counts| {
             *counts.ends.entry(cause.as_str()).or_default() += 1;
-            counts.dropped_bytes += dropped_bytes;
         });
     }
 

@@ -6,7 +6,7 @@ use super::http::Place;
 use crate::support::{TestHome, kill_hard, wait_until};
 
 /// The numbers of an answer, by name and labels; fails where the text is not as it must be.
-fn numbers(text: &str) -> BTreeMap<String, f64> {
+pub(super) fn numbers(text: &str) -> BTreeMap<String, f64> {
     let mut numbers = BTreeMap::new();
     let (mut helped, mut family, mut kind) = (String::new(), String::new(), String::new());
     for line in text.lines() {

@@ -3,6 +3,7 @@
 pub(crate) mod access;
 pub(crate) mod http;
 pub(crate) mod load;
+pub(crate) mod log_counts;
 pub(crate) mod metrics;
 pub(crate) mod remote;
 pub(crate) mod routes;

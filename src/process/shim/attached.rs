@@ -12,6 +12,7 @@ use rustix::fs::OFlags;
 use rustix::process::Signal;
 
 use super::copy::Copier;
+use super::count::Count;
 use super::event_loop::{EventLoop, Tree};
 use super::logfile::LogFile;
 use super::record::{End, Record};
@@ -59,12 +60,14 @@ pub(super) fn attach(paths: RunPaths) -> Result<u8, StartFailure> {
 
     let child = ProcessId::from(run.child);
     let pidfd = verified(child, &run.token).map_err(setup("prove the server"))?;
-    let logs = |path: &std::path::Path| {
-        LogFile::open(path, spec.max_size, spec.rotation).map_err(|error| {
+    let logs = |path: &std::path::Path, count| {
+        LogFile::open(path, spec.max_size, spec.rotation, count).map_err(|error| {
             StartFailure::new(ShimPhase::Logs, &format!("open {}", path.display()), &error)
         })
     };
-    let (stdout_log, stderr_log) = (logs(&spec.stdout)?, logs(&spec.stderr)?);
+    let [stdout_count, stderr_count] = Count::open(&paths.log_counts());
+    let stdout_log = logs(&spec.stdout, stdout_count)?;
+    let stderr_log = logs(&spec.stderr, stderr_count)?;
     let (stdout_pipe, stderr_pipe, note) = match passed {
         Some((stdout, stderr)) => (stdout, stderr, None),
         None => reopened_pipes(child.pid).map_err(setup("reopen the server's output"))?,

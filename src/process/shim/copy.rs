@@ -91,6 +91,12 @@ impl Copier {
 
     /// Moves everything that can be moved now; never blocks.
     pub(super) fn turn(&mut self) -> Left {
+        let left = self.move_all();
+        self.log.tell_drops();
+        left
+    }
+
+    fn move_all(&mut self) -> Left {
         loop {
             match self.step(Last::No) {
                 Ok(Moved::Some) => {}

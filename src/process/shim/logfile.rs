@@ -6,6 +6,7 @@ use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use super::count::Count;
 use super::index::{self, Index};
 use crate::process::runfiles::LogStartFile;
 
@@ -21,6 +22,7 @@ pub(super) struct LogFile {
     limit: u64,
     rotation: u32,
     index: Index,
+    count: Count,
     gap: Option<Gap>,
     dropped: u64,
     made_room: bool,
@@ -43,11 +45,17 @@ pub(super) enum Writable {
 }
 
 impl LogFile {
-    pub(super) fn open(path: &Path, limit: u64, rotation: u32) -> io::Result<Self> {
+    pub(super) fn open(
+        path: &Path,
+        limit: u64,
+        rotation: u32,
+        mut count: Count,
+    ) -> io::Result<Self> {
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder)?;
         }
         let (file, size) = open_at_end(path)?;
+        count.begin(size);
         Ok(Self {
             path: path.to_owned(),
             file,
@@ -55,6 +63,7 @@ impl LogFile {
             limit: limit.max(1),
             rotation,
             index: Index::open(path),
+            count,
             gap: None,
             dropped: 0,
             made_room: false,
@@ -95,11 +104,14 @@ impl LogFile {
     /// Finds its place again when somebody truncated or deleted the file, and notes the time.
     pub(super) fn prepare(&mut self) -> io::Result<()> {
         let metadata = self.file.metadata()?;
+        let before = self.size;
         if metadata.nlink() == 0 {
             (self.file, self.size) = open_at_end(&self.path)?;
             self.index = Index::open(&self.path);
+            self.count.moved(before, self.size);
         } else if metadata.len() < self.size {
             self.size = self.file.seek(SeekFrom::End(0))?;
+            self.count.moved(before, self.size);
         }
         self.index.note(self.size);
         Ok(())
@@ -124,6 +136,14 @@ impl LogFile {
     /// Moves the file aside and opens a new one. The oldest goes before anything is added, so
     /// the files together never exceed their limit.
     pub(super) fn rotate(&mut self) -> io::Result<()> {
+        let before = self.size;
+        self.count.moving(before);
+        let rotated = self.move_aside();
+        self.count.moved(before, self.size);
+        rotated
+    }
+
+    fn move_aside(&mut self) -> io::Result<()> {
         for number in (1..self.rotation).rev() {
             let (from, to) = (
                 numbered(&self.path, number),
@@ -160,12 +180,20 @@ impl LogFile {
     /// Begins or extends a gap of bytes that nobody will see.
     pub(super) fn drop_bytes(&mut self, bytes: usize, error: &io::Error) {
         self.dropped += bytes as u64;
+        if bytes > 0 {
+            self.count.dropped(bytes as u64);
+        }
         let gap = self.gap.get_or_insert_with(|| Gap {
             bytes: 0,
             reason: error.to_string(),
             tried: Instant::now(),
         });
         gap.bytes += bytes as u64;
+    }
+
+    /// Tells readers what was dropped until now, if that is not known yet.
+    pub(super) fn tell_drops(&mut self) {
+        self.count.catch_up();
     }
 
     /// Returns whether to write or to drop; after a gap this writes the line that names it.
@@ -201,12 +229,13 @@ impl LogFile {
         }
     }
 
-    /// Writes the line about a gap at the very end, if the disk has room again.
+    /// Writes the line about a gap at the very end, if the disk has room again, and ends the count.
     pub(super) fn close(&mut self) {
         if let Some(gap) = &mut self.gap {
             gap.tried = gap.tried.checked_sub(RETRY).unwrap_or(gap.tried);
             self.writable();
         }
+        self.count.end(self.size);
     }
 }
 

@@ -21,6 +21,7 @@
 
 mod attached;
 mod copy;
+mod count;
 mod event_loop;
 mod index;
 mod logfile;

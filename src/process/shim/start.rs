@@ -11,6 +11,7 @@ use rustix::pipe::PipeFlags;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::copy::{Copier, PIPE_SIZE};
+use super::count::Count;
 use super::event_loop::EventLoop;
 use super::logfile::LogFile;
 use super::parent::Parent;
@@ -59,12 +60,14 @@ pub(super) fn launch(paths: RunPaths) -> Result<u8, StartFailure> {
             report: ShimReport::Busy,
         });
     }
-    let logs = |path: &std::path::Path| {
-        LogFile::open(path, spec.max_size, spec.rotation).map_err(|error| {
+    let logs = |path: &std::path::Path, count| {
+        LogFile::open(path, spec.max_size, spec.rotation, count).map_err(|error| {
             StartFailure::new(ShimPhase::Logs, &format!("open {}", path.display()), &error)
         })
     };
-    let (stdout_log, stderr_log) = (logs(&spec.stdout)?, logs(&spec.stderr)?);
+    let [stdout_count, stderr_count] = Count::open(&paths.log_counts());
+    let stdout_log = logs(&spec.stdout, stdout_count)?;
+    let stderr_log = logs(&spec.stderr, stderr_count)?;
     let (stdout_read, stdout_write) = log_pipe().map_err(setup("make a pipe"))?;
     let (stderr_read, stderr_write) = log_pipe().map_err(setup("make a pipe"))?;
 

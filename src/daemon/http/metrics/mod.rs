@@ -3,6 +3,7 @@
 //! Every name begins with `llama_orch_` and ends with its unit. What can be made from a counter
 //! (rates, shares of time) is left to whoever reads.
 
+mod logs;
 mod text;
 
 use axum::extract::State;
@@ -14,15 +15,11 @@ use utoipa_axum::routes;
 
 use self::text::{Format, Kind, Text};
 use super::{Answered, Owner, diagnosis};
-use crate::config::home::Home;
 use crate::domain::fleet::{FleetSnapshot, InstanceRow};
 use crate::domain::instance::InstanceName;
 use crate::domain::lifecycle::{Health, Status};
-use crate::domain::log::Stream;
 use crate::domain::work::{WorkCounts, WorkStatus};
-use crate::logs;
 use crate::process::usage;
-use crate::supervisor::log_files;
 use crate::supervisor::tally::{Counts, STRETCHES, WorkEnds};
 
 pub(super) fn routes() -> OpenApiRouter<Owner> {
@@ -37,12 +34,8 @@ pub(super) fn routes() -> OpenApiRouter<Owner> {
     )))
 )]
 async fn metrics(State(owner): State<Owner>, headers: HeaderMap) -> Answered<impl IntoResponse> {
-    let open = headers
-        .get_all(ACCEPT)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .any(|value| value.contains("application/openmetrics-text"));
-    let format = if open { Format::Open } else { Format::Plain };
+    let accepted = headers.get_all(ACCEPT).iter();
+    let format = Format::liked_by(accepted.filter_map(|value| value.to_str().ok()));
     let text = diagnosis::blocking(owner, move |home, owner| {
         let mut text = Text::new(format);
         write_owner(&mut text, owner);
@@ -51,7 +44,7 @@ async fn metrics(State(owner): State<Owner>, headers: HeaderMap) -> Answered<imp
         write_readings(&mut text, &picture);
         write_counts(&mut text, owner, &picture);
         write_work(&mut text, owner);
-        write_logs(&mut text, home, &picture);
+        logs::write(&mut text, home, owner, &picture);
         write_host(&mut text, &picture);
         Ok(text.finish())
     });
@@ -200,10 +193,6 @@ fn write_counts(text: &mut Text, owner: &Owner, picture: &FleetSnapshot) {
     each("llama_orch_instance_generated_tokens", help, &|counts| {
         counts.generated_tokens.total()
     });
-    let help = "Bytes of logs that the disk did not take, of runs that have ended";
-    each("llama_orch_instance_log_dropped_bytes", help, &|counts| {
-        counts.dropped_bytes as f64
-    });
     text.family(
         Kind::Counter,
         "llama_orch_instance_exits",
@@ -266,24 +255,6 @@ fn write_work(text: &mut Text, owner: &Owner) {
     );
     text.number(&[("end", "succeeded")], succeeded);
     text.number(&[("end", "failed")], failed);
-}
-
-fn write_logs(text: &mut Text, home: &Home, picture: &FleetSnapshot) {
-    let help = "What the logs of an instance take on the disk, rotated ones included";
-    text.family(Kind::Gauge, "llama_orch_instance_log_size_bytes", help);
-    for row in &picture.rows {
-        let files = log_files::of(home, &row.name);
-        for stream in Stream::ALL {
-            let kept = logs::files_of(files.of(stream)).into_iter();
-            let bytes = kept.map(|file| std::fs::metadata(file).map_or(0, |file| file.len()));
-            let stream = match stream {
-                Stream::Stdout => "stdout",
-                Stream::Stderr => "stderr",
-            };
-            let labels = [("instance", row.name.as_str()), ("stream", stream)];
-            text.number(&labels, bytes.sum::<u64>());
-        }
-    }
 }
 
 /// The machine, as far as somebody had it measured lately.

@@ -31,6 +31,28 @@ pub(super) struct Text {
 }
 
 impl Format {
+    /// Chooses what whoever asks likes best, by the values of `Accept`; the plain one for those who
+    /// do not know the other.
+    pub(super) fn liked_by<'a>(accepted: impl Iterator<Item = &'a str>) -> Self {
+        let (mut plain, mut open) = (0.0_f32, 0.0_f32);
+        for kind in accepted.flat_map(|value| value.split(',')) {
+            let mut parts = kind.split(';').map(str::trim);
+            let name = parts.next().unwrap_or_default();
+            let quality = parts.find_map(|part| part.strip_prefix("q="));
+            let quality = quality.map_or(1.0, |text| text.parse().unwrap_or(0.0));
+            match name.to_ascii_lowercase().as_str() {
+                "application/openmetrics-text" => open = open.max(quality),
+                "text/plain" | "text/*" => plain = plain.max(quality),
+                _ => {}
+            }
+        }
+        if open > 0.0 && open >= plain {
+            Self::Open
+        } else {
+            Self::Plain
+        }
+    }
+
     pub(super) fn content_type(self) -> &'static str {
         match self {
             Self::Plain => "text/plain; version=0.0.4; charset=utf-8",
@@ -135,6 +157,44 @@ mod tests {
         text.known(&[], Some(1.5));
         text.known(&[], None::<u64>);
         text.finish()
+    }
+
+    #[test]
+    fn whoever_asks_gets_what_it_likes_best() {
+        // As Prometheus 2 and 3 ask by themselves, and when told to prefer the plain text.
+        let usual = "application/openmetrics-text;version=1.0.0;q=0.5,\
+                     application/openmetrics-text;version=0.0.1;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2";
+        let utf8 = "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.5,\
+                    text/plain;version=0.0.4;q=0.2,*/*;q=0.1";
+        let told =
+            "text/plain;version=0.0.4;q=0.6,application/openmetrics-text;version=1.0.0;q=0.5";
+        let rows = [
+            (vec![], Format::Plain),
+            (vec!["*/*"], Format::Plain),
+            (vec!["text/html, text/*;q=0.5"], Format::Plain),
+            (vec![usual], Format::Open),
+            (vec![utf8], Format::Open),
+            (vec![told], Format::Plain),
+            (
+                vec!["application/openmetrics-text;q=0, text/plain"],
+                Format::Plain,
+            ),
+            (vec!["Application/OpenMetrics-Text"], Format::Open),
+            (
+                vec![
+                    "text/plain;q=0.1",
+                    "application/openmetrics-text; version=1.0.0",
+                ],
+                Format::Open,
+            ),
+        ];
+        for (accepted, expected) in rows {
+            assert_eq!(
+                Format::liked_by(accepted.iter().copied()),
+                expected,
+                "{accepted:?}"
+            );
+        }
     }
 
     #[test]
