@@ -183,7 +183,7 @@ fn lint_looks_at_the_machine() {
 #[test]
 fn lint_does_not_take_an_instances_own_server_for_a_stranger() {
     let home = TestHome::new();
-    let port = llama_orch::process::ports::choose_free("127.0.0.1", &[]).unwrap();
+    let port = llama_orch::process::ports::choose_free("127.0.0.1", Some).unwrap();
     home.config(
         "a",
         &format!("binary.path = \"builtin:sim\"\nserver.port = {port}"),
@@ -371,7 +371,7 @@ fn what_init_writes_for_the_simulated_server_runs() {
 #[test]
 fn an_imported_command_runs_and_its_key_is_in_no_command() {
     let home = TestHome::new();
-    let port = llama_orch::process::ports::choose_free("127.0.0.1", &[]).unwrap();
+    let port = llama_orch::process::ports::choose_free("127.0.0.1", Some).unwrap();
     let port = port.to_string();
     let words = [
         "import",

@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::fs;
 use std::io::{self, BufRead as _, BufReader};
-use std::net::{IpAddr, SocketAddr, TcpListener, ToSocketAddrs as _};
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
 use rustix::io::Errno;
+use rustix::net::sockopt::set_socket_reuseaddr;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
 
 use super::os;
@@ -102,20 +104,24 @@ pub fn is_taken(host: &str, port: u16) -> bool {
     hosts.any(|host| bind(host, port).is_err_and(|error| error.kind() == io::ErrorKind::AddrInUse))
 }
 
-/// Finds a port that is free now and not in `avoid`.
+/// Finds a port that can be claimed and is free, and returns the claim.
 ///
 /// # Errors
 ///
-/// Returns an error when none is free or the host cannot be listened on.
-pub fn choose_free(host: &str, avoid: &[u16]) -> Result<u16, PortError> {
+/// Returns an error when there is none or the host cannot be listened on.
+pub fn choose_free<Claim>(
+    host: &str,
+    claim: impl Fn(u16) -> Option<Claim>,
+) -> Result<Claim, PortError> {
     for _ in 0..AUTO_TRIES {
         // By chance: two owners on one machine then seldom meet on the same port.
         let port = fastrand::u16(AUTO_RANGE);
-        if avoid.contains(&port) {
+        // First: a look at a port that another server is about to take could be in its way.
+        let Some(claim) = claim(port) else {
             continue;
-        }
+        };
         match check_free(host, port) {
-            Ok(()) => return Ok(port),
+            Ok(()) => return Ok(claim),
             Err(PortError::Taken { .. }) => {}
             Err(error) => return Err(error),
         }
@@ -123,18 +129,31 @@ pub fn choose_free(host: &str, avoid: &[u16]) -> Result<u16, PortError> {
     Err(PortError::NoneFree)
 }
 
-/// std sets SO_REUSEADDR, as llama-server does: a port in TIME_WAIT counts as free.
 fn bind(host: &str, port: u16) -> io::Result<()> {
     let bare = host.trim_start_matches('[').trim_end_matches(']');
     match bare.parse::<IpAddr>() {
-        Ok(address) => TcpListener::bind(SocketAddr::new(address, port)).map(drop),
+        Ok(address) => hold(SocketAddr::new(address, port)).map(drop),
         Err(_) => {
             for address in (host, port).to_socket_addrs()? {
-                TcpListener::bind(address)?;
+                hold(address)?;
             }
             Ok(())
         }
     }
+}
+
+/// Takes an address without listening there: what listens is in the way of this, but this is in the
+/// way of no server that comes in the same moment. With SO_REUSEADDR, as llama-server sets it: a
+/// port in TIME_WAIT counts as free.
+fn hold(address: SocketAddr) -> io::Result<OwnedFd> {
+    let family = match address {
+        SocketAddr::V4(_) => AddressFamily::INET,
+        SocketAddr::V6(_) => AddressFamily::INET6,
+    };
+    let socket = socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+    set_socket_reuseaddr(&socket, true)?;
+    rustix::net::bind(&socket, &address)?;
+    Ok(socket)
 }
 
 /// Asks without ever waiting: a wedged server with a full queue would make us wait for good.
@@ -283,6 +302,7 @@ pub fn holds_any(pid: i32, inodes: &[String]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::net::TcpListener;
     use std::time::{Duration, Instant};
 
     #[test]
@@ -378,6 +398,29 @@ mod tests {
     }
 
     #[test]
+    fn a_look_at_a_port_is_not_in_the_way_of_a_server_that_takes_it() {
+        for host in ["127.0.0.1", "::1"] {
+            let Ok(before) = TcpListener::bind((host, 0)) else {
+                continue; // a machine without IPv6
+            };
+            let address = before.local_addr().expect("an address");
+            assert!(hold(address).is_err(), "{address}");
+            drop(before);
+            // A process that another test is just starting may hold a copy until its exec.
+            let deadline = Instant::now() + Duration::from_secs(60);
+            let look = loop {
+                match hold(address) {
+                    Ok(look) => break look,
+                    Err(error) => assert!(Instant::now() < deadline, "{address}: {error}"),
+                }
+                std::thread::yield_now();
+            };
+            let server = TcpListener::bind(address).expect("free");
+            drop((look, server));
+        }
+    }
+
+    #[test]
     fn an_address_that_is_not_ours_is_refused_with_its_cause() {
         let found = check_free("192.0.2.1", 18_080);
         assert!(matches!(found, Err(PortError::Refused { .. })), "{found:?}");
@@ -416,8 +459,10 @@ mod tests {
     }
 
     #[test]
-    fn a_chosen_port_is_free_and_not_avoided() {
-        let port = choose_free("127.0.0.1", &[]).expect("a port");
+    fn a_chosen_port_is_free_and_can_be_claimed() {
+        let port = choose_free("127.0.0.1", |port| port.is_multiple_of(2).then_some(port));
+        let port = port.expect("a port");
+        assert!(port.is_multiple_of(2));
         assert!(AUTO_RANGE.contains(&port));
         assert!(check_free("127.0.0.1", port).is_ok());
     }

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use tokio_util::sync::CancellationToken;
 
 use super::actor::UNPROBED;
+use super::claims::{Claim, Claims};
 use super::configs;
 use super::decision::PortTable;
 use super::preflight::{self, Ready};
@@ -34,6 +35,17 @@ pub struct Launcher {
     pub open_files: Option<u64>,
     /// Cancelled when this owner ends: what has not begun then is the next owner's to do.
     pub closing: CancellationToken,
+    /// The ports given to runs so far.
+    pub claims: Claims,
+}
+
+/// A launch that made a running process.
+#[derive(Debug)]
+pub struct Launched {
+    pub up: Up,
+    pub live: LiveRun,
+    /// The port, if it listens on one.
+    pub claim: Option<Claim>,
 }
 
 /// A launch that made no running process.
@@ -63,13 +75,13 @@ pub fn launch(
     run: &RunId,
     spec: &InstanceSpec,
     taken: &PortTable,
-) -> Result<(Up, LiveRun), LaunchFailed> {
+) -> Result<Launched, LaunchFailed> {
     let Ready {
         program,
-        port,
+        claim,
         args,
         version,
-    } = preflight::check(&launcher.home, spec, taken)?;
+    } = preflight::check(&launcher.home, spec, taken, &launcher.claims)?;
     if launcher.closing.is_cancelled() {
         return Err(LaunchFailed {
             failure: Failure::Other,
@@ -98,7 +110,7 @@ pub fn launch(
         rotation: spec.logs.rotation,
         grace_ms: u64::try_from(spec.stop_grace.as_millis()).unwrap_or(u64::MAX),
         host: spec.server.host.clone(),
-        port,
+        port: claim.as_ref().map(Claim::port),
         open_files: launcher.open_files,
         oom: oom::counter(),
         build: version,
@@ -112,7 +124,8 @@ pub fn launch(
         let failed = LaunchFailed::from(error);
         if busy { held(&paths, failed) } else { failed }
     })?;
-    Ok((up(&live, Some(file)), live))
+    let up = up(&live, Some(file));
+    Ok(Launched { up, live, claim })
 }
 
 /// Names what lives of an earlier run, for whoever has to end it.

@@ -4,6 +4,7 @@
 
 pub mod actor;
 pub mod builds;
+pub mod claims;
 mod clock;
 mod columns;
 mod config_reader;

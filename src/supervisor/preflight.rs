@@ -8,13 +8,14 @@ use std::io::{self, Read as _};
 use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
 
+use super::claims::{Claim, Claims};
 use super::decision::PortTable;
 use super::fit;
 use super::launch::{LaunchFailed, chain};
 use crate::config::home::Home;
 use crate::domain::autopsy::{Autopsy, Cause, RetryClass};
 use crate::domain::device::DEVICE_FLAGS;
-use crate::domain::instance::{Binary, InstanceSpec, Port};
+use crate::domain::instance::{Binary, InstanceName, InstanceSpec, Port};
 use crate::domain::lifecycle::Failure;
 use crate::probes::binary::{self, Build};
 use crate::probes::devices::{self, Asking, DeviceList};
@@ -32,7 +33,7 @@ const MODEL_FLAGS: [&str; 2] = ["-m", "--model"];
 /// Everything is in place: this can be started.
 pub(super) struct Ready {
     pub(super) program: PathBuf,
-    pub(super) port: Option<u16>,
+    pub(super) claim: Option<Claim>,
     pub(super) args: Vec<String>,
     /// The build's own version, if it tells one.
     pub(super) version: Option<String>,
@@ -48,19 +49,21 @@ pub(super) fn check(
     home: &Home,
     spec: &InstanceSpec,
     taken: &PortTable,
+    claims: &Claims,
 ) -> Result<Ready, LaunchFailed> {
     let (program, build) = built(home, spec)?;
     if let Some(message) = fit::refusal(home, spec) {
         let remedy = "a smaller context, fewer layers or memory.refuse = false let it start";
         return Err(refused(Cause::OutOfMemory, message, remedy));
     }
-    let port = port(spec, taken)?;
+    let claim = port(spec, taken, claims)?;
+    let port = claim.as_ref().map(Claim::port);
     let (build, own) = accepted(home, spec, port, &program, build)?;
     let mut args = program.prefix;
     args.extend(own);
     Ok(Ready {
         program: program.path,
-        port,
+        claim,
         args,
         version: build.version,
     })
@@ -289,32 +292,40 @@ fn value_of<'a>(args: &'a [String], flags: &[&str]) -> Option<&'a str> {
     found
 }
 
-fn port(spec: &InstanceSpec, taken: &PortTable) -> Result<Option<u16>, LaunchFailed> {
+fn port(
+    spec: &InstanceSpec,
+    taken: &PortTable,
+    claims: &Claims,
+) -> Result<Option<Claim>, LaunchFailed> {
     let host = &spec.server.host;
     let is_socket = host.ends_with(".sock");
     match spec.server.port {
         Port::Fixed(port) if !is_socket => {
+            let used = |other: &InstanceName| {
+                port_held(format!("port {port} is used by instance {other}"))
+            };
             if let Some(other) = taken.used.get(&port).filter(|other| **other != spec.name) {
-                return Err(port_held(format!(
-                    "port {port} is used by instance {other}"
-                )));
+                return Err(used(other));
             }
+            let claim = claims
+                .claim(port, &spec.name)
+                .map_err(|other| used(&other))?;
             ports::check_free(host, port).map_err(|error| port_held(chain(&error)))?;
-            Ok(Some(port))
+            Ok(Some(claim))
         }
         Port::Auto if !is_socket => {
-            let avoid: Vec<u16> = taken
-                .used
-                .keys()
-                .chain(taken.reserved.keys())
-                .copied()
-                .collect();
-            let port = ports::choose_free(host, &avoid).map_err(|error| LaunchFailed {
+            let claim = |port: u16| {
+                if taken.used.contains_key(&port) || taken.reserved.contains_key(&port) {
+                    return None;
+                }
+                claims.claim(port, &spec.name).ok()
+            };
+            let claim = ports::choose_free(host, claim).map_err(|error| LaunchFailed {
                 failure: Failure::Resources,
                 message: chain(&error),
                 autopsy: None,
             })?;
-            Ok(Some(port))
+            Ok(Some(claim))
         }
         Port::Fixed(_) | Port::Auto => {
             ports::check_free(host, 0).map_err(|error| port_held(chain(&error)))?;
@@ -329,5 +340,37 @@ fn remove_stale_socket(path: &Path) {
     let is_socket = fs::symlink_metadata(path).is_ok_and(|file| file.file_type().is_socket());
     if is_socket {
         fs::remove_file(path).ok(); // then the server says that it cannot bind
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::instance::tests::spec;
+    use std::collections::BTreeSet;
+
+    fn given(name: &str, port: Port, claims: &Claims) -> Result<Claim, LaunchFailed> {
+        let mut spec = spec(name);
+        spec.server.port = port;
+        let claim = super::port(&spec, &PortTable::default(), claims)?;
+        Ok(claim.expect("it listens on a port"))
+    }
+
+    #[test]
+    fn starts_under_way_at_once_never_get_the_same_port() {
+        let claims = Claims::default();
+        let given = |name: &str, port: Port| given(name, port, &claims);
+        // None of their servers listens yet. By chance alone two of so many would meet.
+        let names = (0..400).map(|number| format!("i{number}"));
+        let all: Vec<Claim> = names
+            .map(|name| given(&name, Port::Auto).expect("one is free"))
+            .collect();
+        let ports: BTreeSet<u16> = all.iter().map(Claim::port).collect();
+        assert_eq!(ports.len(), all.len());
+        let fixed = Port::Fixed(all[7].port());
+        let failed = given("late", fixed).expect_err("it is given away");
+        assert_eq!(failed.failure, Failure::PortInUse);
+        let expected = format!("port {} is used by instance i7", all[7].port());
+        assert_eq!(failed.message, expected);
     }
 }

@@ -12,6 +12,7 @@ use tracing::warn;
 
 use super::Scope;
 use super::actor::{Actor, Message, Parts, look_at_units};
+use super::claims::Claims;
 use super::clock::{Clock, wall};
 use super::config_reader::ConfigReader;
 use super::config_watch;
@@ -118,6 +119,7 @@ pub async fn start(
         home: home.clone(),
         shim,
         open_files,
+        claims: Claims::default(),
     };
     let events = EventFeed::new(recorder.first_event_id(), home.database());
     let board = Board::counting(recorder.tally());

@@ -8,6 +8,7 @@ use tracing::{error, info, warn};
 
 use super::super::clock::wall;
 use super::super::decision::{Effect, Input};
+use super::super::launch::Launched;
 use super::super::record::sample;
 use super::super::{Scope, launch, probing};
 use super::refresh::Probe;
@@ -86,10 +87,11 @@ impl Actor {
                 let sender = self.sender.clone();
                 self.launches.spawn_blocking(move || {
                     let message = match launch::launch(&launcher, &run, &spec, &ports) {
-                        Ok((up, live)) => Message::Launched {
+                        Ok(Launched { up, live, claim }) => Message::Launched {
                             name,
                             up,
                             live: Box::new(live),
+                            claim,
                         },
                         // The next owner starts it; that this one does not, is no failure.
                         Err(_) if launcher.closing.is_cancelled() => return,

@@ -2,6 +2,7 @@
 
 use tokio::sync::oneshot;
 
+use super::super::claims::Claim;
 use super::super::configs::Loaded;
 use super::super::decision::{Command, Input};
 use super::super::handle::{Answer, CommandError};
@@ -63,6 +64,7 @@ pub enum Message {
         name: InstanceName,
         up: Up,
         live: Box<LiveRun>,
+        claim: Option<Claim>,
     },
     /// A watched process ended; the key says whose.
     Ended {

@@ -251,8 +251,13 @@ impl Actor {
                 self.configs_read(loaded, then, effects, replies);
             }
             Message::Input(input) => self.decide(input, effects),
-            Message::Launched { name, up, live } => {
-                self.watch(&name, live);
+            Message::Launched {
+                name,
+                up,
+                live,
+                claim,
+            } => {
+                self.watch_with_port(&name, live, claim);
                 self.decide(Input::Launched { name, up }, effects);
             }
             Message::Ended { key } => self.ended(key, effects),

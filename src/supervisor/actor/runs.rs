@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tracing::{error, warn};
 
+use super::super::claims::Claim;
 use super::super::decision::{Effect, Input};
 use super::super::{crashes, ends};
 use super::{Actor, Message};
@@ -23,6 +24,8 @@ pub(super) struct Watching {
     pub(super) key: u64,
     pub(super) live: Box<LiveRun>,
     retry: Retry,
+    /// Keeps its port from other instances.
+    _claim: Option<Claim>,
 }
 
 /// Whether a new shim is just being tried for a run that has none.
@@ -36,19 +39,38 @@ enum Retry {
 
 impl Watching {
     pub(super) fn new(key: u64, live: Box<LiveRun>) -> Self {
-        let retry = Retry::None;
-        Self { key, live, retry }
+        Self {
+            key,
+            live,
+            retry: Retry::None,
+            _claim: None,
+        }
     }
 }
 
 impl Actor {
+    /// Watches a run whose server listens where it should, or never did.
     pub(in crate::supervisor) fn watch(&mut self, name: &InstanceName, live: Box<LiveRun>) {
+        self.watch_with_port(name, live, None);
+    }
+
+    /// Watches a run and keeps its port for it.
+    pub(super) fn watch_with_port(
+        &mut self,
+        name: &InstanceName,
+        live: Box<LiveRun>,
+        claim: Option<Claim>,
+    ) {
         let key = self.next_key;
         self.next_key += 1;
         if let Err(error) = self.watcher.watch(key, live.watched_fd()) {
             error!(%name, %error, "cannot watch the run's process");
         }
-        self.watching.insert(name.clone(), Watching::new(key, live));
+        let watching = Watching {
+            _claim: claim,
+            ..Watching::new(key, live)
+        };
+        self.watching.insert(name.clone(), watching);
     }
 
     /// The shim (or, without one, the server) of a run ended.
