@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::client::{Client, ClientError};
-use super::wire::{CheckupBody, DescriptionBody, DevicesBody, FitBody, FitsBody};
+use super::wire::{CheckupBody, DescriptionBody, DevicesBody, FitBody, FitsBody, KeptCrashBody};
 use crate::domain::instance::InstanceName;
 
 /// A build that is asked for its devices for the first time may take some seconds.
@@ -37,6 +37,21 @@ impl Client {
     /// Returns the owner's refusal, or why there is no answer.
     pub async fn describe(&self, name: &InstanceName) -> Result<DescriptionBody, ClientError> {
         let path = format!("/instances/{name}/describe");
+        self.get(&path, LOOK_TIME).await
+    }
+
+    /// `GET /instances/{name}/crash?back=N`: what was kept of a crash, the newest or as many before
+    /// it.
+    ///
+    /// # Errors
+    ///
+    /// Returns the owner's refusal, or why there is no answer.
+    pub async fn crash(
+        &self,
+        name: &InstanceName,
+        back: usize,
+    ) -> Result<KeptCrashBody, ClientError> {
+        let path = format!("/instances/{name}/crash?back={back}");
         self.get(&path, LOOK_TIME).await
     }
 

@@ -1,7 +1,6 @@
 //! `logs`: the end of an instance's output, and what is added to it. The owner is asked for pages;
 //! without one the same reader is asked here.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -16,7 +15,7 @@ use crate::config::home::Home;
 use crate::config::load;
 use crate::domain::instance::InstanceName;
 use crate::domain::log::{
-    At, Case, Cursor, Direction, Ending, LogLine, Page, PageQuery, Pattern, Stream, Streams, Whose,
+    At, Case, Cursor, Direction, Ending, LogLine, Page, PageQuery, Pattern, Streams, Whose,
 };
 use crate::logs::{LINE_LIMIT, LogError, PAGE_LINES, Reader};
 use crate::supervisor::log_files;
@@ -161,16 +160,6 @@ pub(super) async fn follow_new(
         timestamps: false,
     };
     follow(&mut log, end, printer).await
-}
-
-/// Where the logs of an instance are, for `describe`.
-#[must_use]
-pub(super) fn paths(home: &Home, name: &InstanceName) -> Vec<PathBuf> {
-    let files = log_files::of(home, name);
-    Stream::ALL
-        .into_iter()
-        .map(|stream| files.of(stream).to_owned())
-        .collect()
 }
 
 /// Whether a line that has no end yet is printed.

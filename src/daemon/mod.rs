@@ -1,5 +1,6 @@
 //! Owning a home: the lock, the socket and the shutdown order.
 
+pub mod crash;
 pub mod describe;
 pub mod doctor;
 pub mod foreground;

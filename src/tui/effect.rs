@@ -10,6 +10,7 @@ use super::host::{Host, ImportRequest};
 use super::logview::{self, LogEffect};
 use super::mailbox::Mailbox;
 use super::model::Msg;
+use super::model::details::Details;
 use super::model::work::{WorkMsg, WorkOrder};
 use crate::api::client::{Client, ClientError};
 use crate::api::wire::{NewWorkUnit, WorkAnswerBody, WorkUnitPatch};
@@ -166,6 +167,26 @@ impl Carrier {
                 Ok(Err(_)) | Err(_) => Vec::new(),
             };
             mailbox.post(Msg::Weighed(names, fits));
+        });
+    }
+
+    /// Asks for everything that is known of an instance.
+    pub(super) fn details(&self, name: InstanceName) {
+        let (host, mailbox) = (Arc::clone(&self.host), self.mailbox.clone());
+        self.runtime.spawn(async move {
+            let answer = host.client().describe(&name).await;
+            let details = answer.map(|body| Box::new(Details::from(&body)));
+            let details = details.map_err(|error| error.to_string());
+            mailbox.post(Msg::Details(name, details));
+        });
+    }
+
+    pub(super) fn crash(&self, name: InstanceName, back: usize) {
+        let (host, mailbox) = (Arc::clone(&self.host), self.mailbox.clone());
+        self.runtime.spawn(async move {
+            let kept = host.client().crash(&name, back).await;
+            let kept = kept.map(Box::new).map_err(|error| error.to_string());
+            mailbox.post(Msg::Crash { name, back, kept });
         });
     }
 

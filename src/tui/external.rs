@@ -19,10 +19,18 @@ const STOP_TIME: Duration = Duration::from_secs(1);
 
 /// Opens an instance's configuration in the editor, then reads it again.
 pub(super) fn edit(screen: &mut Screen, carrier: &Carrier, name: InstanceName) -> io::Result<()> {
-    let Some(path) = carrier.host.config_file(&name) else {
-        let text = format!("{name} has no configuration file");
-        carrier.mailbox.post(Msg::Failed(text));
-        return Ok(());
+    let path = match carrier.host.files() {
+        Ok(files) => files
+            .config_file(&name)
+            .ok_or_else(|| format!("{name} has no configuration file")),
+        Err(elsewhere) => Err(format!("edit {name}: {elsewhere}")),
+    };
+    let path = match path {
+        Ok(path) => path,
+        Err(why) => {
+            carrier.mailbox.post(Msg::Failed(why));
+            return Ok(());
+        }
     };
     let editor = program(&["VISUAL", "EDITOR"], "vi");
     if let Some(trouble) = run(screen, carrier, &editor, path.as_os_str())? {
@@ -31,7 +39,7 @@ pub(super) fn edit(screen: &mut Screen, carrier: &Carrier, name: InstanceName) -
             .post(Msg::Failed(format!("{editor}: {trouble}")));
     }
     carrier.blocking(move |host| {
-        let report = host.check_config(&name);
+        let report = host.files().ok()?.check_config(&name);
         Some(Msg::Edited(name, Box::new(report)))
     });
     Ok(())
@@ -39,6 +47,11 @@ pub(super) fn edit(screen: &mut Screen, carrier: &Carrier, name: InstanceName) -
 
 /// Shows a file in the pager.
 pub(super) fn page(screen: &mut Screen, carrier: &Carrier, path: &Path) -> io::Result<()> {
+    if let Err(elsewhere) = carrier.host.files() {
+        let text = format!("open {}: {elsewhere}", path.display());
+        carrier.mailbox.post(Msg::Failed(text));
+        return Ok(());
+    }
     let pager = program(&["PAGER"], "less");
     if let Some(trouble) = run(screen, carrier, &pager, path.as_os_str())? {
         carrier

@@ -15,14 +15,27 @@ pub type Later<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 #[error("{0}")]
 pub struct HostError(pub String);
 
-/// The program around the dashboard. Except for `client` and `hand_over`, calls may read and
-/// write files and are made where that may take a while.
+/// The program around the dashboard.
 pub trait Host: Send + Sync + 'static {
     /// Whoever supervises now.
     fn client(&self) -> Client;
 
-    fn details(&self, name: &InstanceName) -> Details;
+    /// The files of the home, where they are at hand.
+    ///
+    /// # Errors
+    ///
+    /// Returns where they are and what to do there, when the home is elsewhere.
+    fn files(&self) -> Result<&dyn Files, HostError>;
 
+    /// Starts a daemon for the home and waits until it answers.
+    fn hand_over(&self) -> Later<Result<(), HostError>>;
+
+    /// Keeps a text for the next visit; may write a file.
+    fn remember(&self, text: &str);
+}
+
+/// What is done with the files of the home. Calls may take a while and are made where that may be.
+pub trait Files: Send + Sync {
     fn config_file(&self, name: &InstanceName) -> Option<PathBuf>;
 
     /// Reads the configuration again after it was edited.
@@ -38,13 +51,6 @@ pub trait Host: Send + Sync + 'static {
     /// Returns why there is none now.
     fn create(&self, template: usize, name: &str) -> Result<InstanceName, HostError>;
 
-    /// Reads what was kept of a crash: the newest, or as many before it; `None` when there is none.
-    ///
-    /// # Errors
-    ///
-    /// Returns why it cannot be read.
-    fn crash(&self, name: &InstanceName, back: usize) -> Result<Option<CrashBundle>, HostError>;
-
     /// Writes a crash bundle as one file where it can be passed on; returns where.
     ///
     /// # Errors
@@ -58,12 +64,6 @@ pub trait Host: Send + Sync + 'static {
     ///
     /// Returns why there is nothing to take over.
     fn import(&self, request: &ImportRequest) -> Result<ImportReport, HostError>;
-
-    /// Starts a daemon for the home and waits until it answers.
-    fn hand_over(&self) -> Later<Result<(), HostError>>;
-
-    /// Keeps a text for the next visit.
-    fn remember(&self, text: &str);
 }
 
 /// A starting point of a new instance.
@@ -73,19 +73,7 @@ pub struct Template {
     pub about: String,
 }
 
-/// What the files say of one instance.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Details {
-    pub config: Option<PathBuf>,
-    pub model_path: Option<PathBuf>,
-    /// The command of the present or last run; secrets masked.
-    pub command: Vec<String>,
-    pub logs: Vec<PathBuf>,
-    /// Fields that were others when the run was started.
-    pub changes: Vec<Change>,
-    pub findings: Vec<String>,
-}
-
+/// A field that is not what it was.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change {
     pub field: String,
@@ -101,28 +89,6 @@ pub struct ConfigReport {
     pub usable: bool,
     /// What the running process does not know yet.
     pub changes: Vec<Change>,
-}
-
-/// What was kept of one crash, for a person; secrets masked.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct CrashBundle {
-    pub folder: PathBuf,
-    /// How many newer ones there are.
-    pub back: usize,
-    pub count: usize,
-    /// Unix seconds.
-    pub ended_at: f64,
-    pub summary: String,
-    pub remedy: Option<String>,
-    pub evidence: Option<String>,
-    /// Further lines, each with its label.
-    pub facts: Vec<(String, String)>,
-    /// The end of what it wrote.
-    pub last_words: Vec<String>,
-    /// The file they are from.
-    pub words_file: String,
-    pub events: Vec<String>,
-    pub health: Vec<String>,
 }
 
 /// Where instances are taken over from.

@@ -41,6 +41,7 @@ use tokio::runtime::Handle;
 
 pub use self::effect::{Command, Ending};
 pub use self::mailbox::Mailbox;
+pub use self::model::details::{Details, PastRun};
 pub use self::model::work::WorkMsg;
 pub use self::model::{Msg, Now, Preferences, Supervisor};
 pub use self::theme::{Environment, ThemeName};
@@ -81,7 +82,10 @@ pub struct Setting {
     pub mailbox: Mailbox,
     pub preferences: Preferences,
     pub environment: Environment,
+    /// The path of the home, on the owner's machine.
     pub home: String,
+    /// How an owner elsewhere is reached.
+    pub place: Option<String>,
     /// The file that panics are reported in.
     pub panic_report: PathBuf,
 }
@@ -105,7 +109,11 @@ pub fn run(setting: Setting) -> io::Result<Ending> {
     };
     let mut model = Model::new(setting.preferences, &setting.environment, setting.home);
     model.size = screen.size();
-    model.templates = carrier.host.templates();
+    model.place = setting.place;
+    match carrier.host.files() {
+        Ok(files) => model.templates = files.templates(),
+        Err(elsewhere) => model.elsewhere = Some(elsewhere.to_string()),
+    }
     let mut dashboard = Dashboard {
         screen,
         model,
@@ -307,25 +315,22 @@ impl Dashboard {
             Effect::Refresh => self.carrier.refresh(),
             Effect::Checkup => self.carrier.checkup(),
             Effect::Weigh(names) => self.carrier.weigh(names),
-            Effect::Crash { name, back } => self.carrier.blocking(move |host| {
-                let bundle = host.crash(&name, back).map_err(|error| error.to_string());
-                Some(Msg::Crash(name, Box::new(bundle)))
-            }),
+            Effect::Crash { name, back } => self.carrier.crash(name, back),
             Effect::ExportCrash { name, folder } => self.carrier.blocking(move |host| {
-                let path = host.export_crash(&name, &folder);
+                let path = host
+                    .files()
+                    .and_then(|files| files.export_crash(&name, &folder));
                 let told = path.map(|path| path.display().to_string());
                 Some(Msg::Exported(told.map_err(|error| error.to_string())))
             }),
             Effect::Import(request) => self.carrier.blocking(move |host| {
-                let report = host.import(&request).map_err(|error| error.to_string());
+                let report = host.files().and_then(|files| files.import(&request));
+                let report = report.map_err(|error| error.to_string());
                 Some(Msg::Imported(request, report))
             }),
-            Effect::Details(name) => self.carrier.blocking(move |host| {
-                let details = host.details(&name);
-                Some(Msg::Details(name, Box::new(details)))
-            }),
+            Effect::Details(name) => self.carrier.details(name),
             Effect::Create { template, name } => self.carrier.blocking(move |host| {
-                let made = host.create(template, &name);
+                let made = host.files().and_then(|files| files.create(template, &name));
                 Some(Msg::Created(made.map_err(|error| error.to_string())))
             }),
             Effect::Remember(text) => self.carrier.blocking(move |host| {

@@ -167,6 +167,7 @@ fn every_documented_route_answers_as_documented() {
         "post /instances/{name}/start",
         "post /instances/{name}/apply",
         "get /instances/{name}/describe",
+        "get /instances/{name}/crash",
         "get /instances/{name}/logs",
         "get /instances/{name}/events",
         "get /events",

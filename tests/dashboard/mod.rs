@@ -1,6 +1,7 @@
 //! The dashboard in a real terminal.
 
 mod demo;
+mod elsewhere;
 mod log;
 mod outside;
 mod panics;

@@ -1,6 +1,7 @@
 //! The shapes of requests and answers. All are additive: unknown keys are ignored.
 
 mod checkup;
+mod crash;
 mod describe;
 mod events;
 mod fit;
@@ -15,6 +16,10 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 pub use self::checkup::{CheckupBody, FoundBody};
+pub use self::crash::{
+    CrashAboutBody, CrashBody, CrashDeviceBody, CrashExitBody, CrashMachineBody, CrashQuery,
+    KeptCrashBody,
+};
 pub use self::describe::{AmbientBody, ChangedBody, DescriptionBody, EndBody, PathsBody, RunBody};
 pub use self::events::{EventBody, EventsBody, EventsQuery};
 pub use self::fit::{
@@ -229,6 +234,16 @@ impl ExitBody {
             Self::from,
         )
     }
+
+    /// Converts back; `None` when nobody knows.
+    #[must_use]
+    pub fn to_status(self) -> Option<ExitStatus> {
+        match (self.code, self.signal) {
+            (Some(code), _) => Some(ExitStatus::Code(code)),
+            (None, Some(signal)) => Some(ExitStatus::Signal(signal)),
+            (None, None) => None,
+        }
+    }
 }
 
 impl From<ExitStatus> for ExitBody {
@@ -297,11 +312,7 @@ impl InstanceBody {
             started_at: self.started_at.as_deref().and_then(unix_seconds),
             restart_at: self.restart_at.as_deref().and_then(unix_seconds),
             restarts: self.restarts,
-            exit: self.exit.and_then(|exit| match (exit.code, exit.signal) {
-                (Some(code), _) => Some(ExitStatus::Code(code)),
-                (None, Some(signal)) => Some(ExitStatus::Signal(signal)),
-                (None, None) => None,
-            }),
+            exit: self.exit.and_then(ExitBody::to_status),
             autopsy: self.autopsy.as_ref().and_then(AutopsyBody::to_autopsy),
             progress: self.progress,
             readings: Readings::from(&self.readings),

@@ -3,20 +3,18 @@
 use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock};
 
-use super::super::{bundle, daemon, logs};
+use super::super::{bundle, daemon};
+use super::import;
 use super::templates::TEMPLATES;
-use super::{crash, import};
 use crate::api::client::Client;
 use crate::config::home::Home;
 use crate::config::load::{self, ConfigSet, Loaded};
 use crate::config::save::{self, Existing};
 use crate::config::{drift, render};
 use crate::domain::instance::InstanceName;
-use crate::domain::secrets;
 use crate::process::runfiles::{self, RunPaths, SpecFile};
 use crate::tui::host::{
-    Change, ConfigReport, CrashBundle, Details, Host, HostError, ImportReport, ImportRequest,
-    Later, Template,
+    Change, ConfigReport, Files, Host, HostError, ImportReport, ImportRequest, Later, Template,
 };
 
 pub(super) struct DashboardHost {
@@ -46,30 +44,29 @@ impl Host for DashboardHost {
             .clone()
     }
 
-    fn details(&self, name: &InstanceName) -> Details {
-        let set = load::load(&self.home);
-        let found = find(&set, name);
-        let spec_file = spec_file(&self.home, name);
-        Details {
-            config: found.as_ref().map(|found| found.path.clone()),
-            model_path: found
-                .as_ref()
-                .and_then(|found| found.loaded?.spec.model.path.clone()),
-            command: spec_file.as_ref().map_or_else(Vec::new, |file| {
-                let program = file.program.display().to_string();
-                std::iter::once(program)
-                    .chain(secrets::mask_args(&file.args))
-                    .collect()
-            }),
-            logs: logs::paths(&self.home, name),
-            changes: changes(
-                spec_file.as_ref(),
-                found.as_ref().and_then(|found| found.loaded),
-            ),
-            findings: found.map_or_else(Vec::new, |found| found.findings),
-        }
+    fn files(&self) -> Result<&dyn Files, HostError> {
+        Ok(self)
     }
 
+    fn hand_over(&self) -> Later<Result<(), HostError>> {
+        let home = self.home.clone();
+        Box::pin(async move {
+            daemon::start_detached(&home)
+                .await
+                .map(|_pid| ())
+                .map_err(|error| HostError(error.message))
+        })
+    }
+
+    fn remember(&self, text: &str) {
+        let path = remembered_file(&self.home);
+        if let Err(error) = save::save(&path, text, Existing::Replace) {
+            tracing::warn!(%error, "keep the dashboard's state");
+        }
+    }
+}
+
+impl Files for DashboardHost {
     fn config_file(&self, name: &InstanceName) -> Option<PathBuf> {
         let set = load::load(&self.home);
         find(&set, name).map(|found| found.path)
@@ -118,33 +115,12 @@ impl Host for DashboardHost {
         Ok(name)
     }
 
-    fn crash(&self, name: &InstanceName, back: usize) -> Result<Option<CrashBundle>, HostError> {
-        crash::read(&self.home, name, back)
-    }
-
     fn export_crash(&self, name: &InstanceName, folder: &Path) -> Result<PathBuf, HostError> {
         bundle::export(name, folder).map_err(|error| HostError(error.to_string()))
     }
 
     fn import(&self, request: &ImportRequest) -> Result<ImportReport, HostError> {
         import::import(&self.home, request)
-    }
-
-    fn hand_over(&self) -> Later<Result<(), HostError>> {
-        let home = self.home.clone();
-        Box::pin(async move {
-            daemon::start_detached(&home)
-                .await
-                .map(|_pid| ())
-                .map_err(|error| HostError(error.message))
-        })
-    }
-
-    fn remember(&self, text: &str) {
-        let path = remembered_file(&self.home);
-        if let Err(error) = save::save(&path, text, Existing::Replace) {
-            tracing::warn!(%error, "keep the dashboard's state");
-        }
     }
 }
 
@@ -157,7 +133,6 @@ pub(super) fn remembered_file(home: &Home) -> PathBuf {
 struct Found<'a> {
     path: PathBuf,
     loaded: Option<&'a Loaded>,
-    findings: Vec<String>,
 }
 
 fn find<'a>(set: &'a ConfigSet, name: &InstanceName) -> Option<Found<'a>> {
@@ -165,12 +140,10 @@ fn find<'a>(set: &'a ConfigSet, name: &InstanceName) -> Option<Found<'a>> {
         Ok(loaded) if loaded.spec.name == *name => Some(Found {
             path: loaded.path.clone(),
             loaded: Some(loaded),
-            findings: loaded.warnings.iter().map(ToString::to_string).collect(),
         }),
         Err(broken) if broken.name == *name => Some(Found {
             path: broken.path.clone(),
             loaded: None,
-            findings: broken.findings.iter().map(ToString::to_string).collect(),
         }),
         Ok(_) | Err(_) => None,
     })
@@ -203,7 +176,9 @@ fn changes(spec_file: Option<&SpecFile>, loaded: Option<&Loaded>) -> Vec<Change>
     let (Some(file), Some(loaded)) = (spec_file, loaded) else {
         return Vec::new();
     };
-    let shown = |value: Option<String>| value.unwrap_or_else(|| "unset".to_owned());
+    let shown = |value: Option<String>| {
+        value.map_or_else(|| "unset".to_owned(), |value| drift::masked(&value))
+    };
     drift::drift(&file.config, &drift::static_fields(&loaded.spec))
         .into_iter()
         .map(|change| Change {

@@ -4,7 +4,6 @@
 //! reach: it owns the home if nobody does, hands it over when asked, and finds the next owner when
 //! one vanishes.
 
-mod crash;
 mod demo;
 mod host;
 mod import;
@@ -109,6 +108,7 @@ fn start_thread(
         preferences: preferences::load(home, opening),
         environment: preferences::environment(),
         home: home.root().display().to_string(),
+        place: None,
         panic_report: panic_report(home),
     };
     std::thread::Builder::new()

@@ -2,7 +2,7 @@
 //!
 //! When the owner goes away it is asked again, later and later, and the time until then is shown.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,12 +16,9 @@ use super::super::output::Output;
 use super::super::tracing;
 use super::Remote;
 use crate::api::client::Client;
+use crate::api::client::place::Place;
 use crate::config::home;
-use crate::domain::instance::InstanceName;
-use crate::tui::host::{
-    ConfigReport, CrashBundle, Details, Host, HostError, ImportReport, ImportRequest, Later,
-    Template,
-};
+use crate::tui::host::{Files, Host, HostError, Later};
 use crate::tui::{self, Mailbox, Msg, Setting, Supervisor};
 
 /// The first pause before an owner that went away is asked again; each later one is twice as long.
@@ -54,13 +51,14 @@ pub(super) async fn run(
     let setting = Setting {
         host: Arc::new(Elsewhere {
             client: remote.client.clone(),
-            place: remote.place.to_string(),
+            elsewhere: elsewhere(&remote.place, &status.home),
         }),
         runtime: tokio::runtime::Handle::current(),
         mailbox: mailbox.clone(),
         preferences: preferences(&here, opening),
         environment: environment(),
-        home: format!("{} {}", remote.place, status.home),
+        home: status.home,
+        place: Some(remote.place.to_string()),
         panic_report: panic_report(&here),
     };
     let (send, mut ended) = oneshot::channel();
@@ -98,6 +96,18 @@ pub(super) async fn run(
     }
 }
 
+/// Says where the files of the home are, and how one gets at them.
+fn elsewhere(place: &Place, home: &str) -> String {
+    match place {
+        Place::Socket(_) if Path::new(home).is_dir() => {
+            format!("over --host no files are touched; llama-orch --home {home} does it")
+        }
+        Place::Socket(_) | Place::Tcp(_) => {
+            format!("the files are on the machine of {place}, in {home}; log in there")
+        }
+    }
+}
+
 /// Keeps the view up to date for ever.
 async fn follow(client: &Client, mailbox: &Mailbox) {
     let mut pause = FIRST_PAUSE;
@@ -126,13 +136,8 @@ async fn follow(client: &Client, mailbox: &Mailbox) {
 /// What the dashboard asks of the program around it, where the files are elsewhere.
 struct Elsewhere {
     client: Client,
-    place: String,
-}
-
-impl Elsewhere {
-    fn no(&self, what: &str) -> HostError {
-        HostError(format!("{what} is done on the machine of {}", self.place))
-    }
+    /// Why nothing is done with the files of the home from here.
+    elsewhere: String,
 }
 
 impl Host for Elsewhere {
@@ -140,36 +145,8 @@ impl Host for Elsewhere {
         self.client.clone()
     }
 
-    fn details(&self, _: &InstanceName) -> Details {
-        Details::default()
-    }
-
-    fn config_file(&self, _: &InstanceName) -> Option<PathBuf> {
-        None
-    }
-
-    fn check_config(&self, _: &InstanceName) -> ConfigReport {
-        ConfigReport::default()
-    }
-
-    fn templates(&self) -> Vec<Template> {
-        Vec::new()
-    }
-
-    fn create(&self, _: usize, _: &str) -> Result<InstanceName, HostError> {
-        Err(self.no("making an instance"))
-    }
-
-    fn crash(&self, _: &InstanceName, _: usize) -> Result<Option<CrashBundle>, HostError> {
-        Err(self.no("reading a crash bundle"))
-    }
-
-    fn export_crash(&self, _: &InstanceName, _: &Path) -> Result<PathBuf, HostError> {
-        Err(self.no("exporting a crash bundle"))
-    }
-
-    fn import(&self, _: &ImportRequest) -> Result<ImportReport, HostError> {
-        Err(self.no("taking instances over"))
+    fn files(&self) -> Result<&dyn Files, HostError> {
+        Err(HostError(self.elsewhere.clone()))
     }
 
     fn hand_over(&self) -> Later<Result<(), HostError>> {

@@ -12,11 +12,12 @@ use super::refresh::health_body;
 use super::{Answered, Failure, Owner, fleet};
 use crate::api::error::{ErrorBody, ErrorCode};
 use crate::api::wire::{
-    BuildDevicesBody, CheckupBody, DescriptionBody, DevicesBody, FitBody, FitsBody, HostBody,
-    InstanceFitBody,
+    BuildDevicesBody, CheckupBody, CrashQuery, DescriptionBody, DevicesBody, FitBody, FitsBody,
+    HostBody, InstanceFitBody, KeptCrashBody,
 };
 use crate::config::home::{Home, HomeOrigin};
 use crate::config::load;
+use crate::daemon::crash;
 use crate::daemon::describe::{self, Subject};
 use crate::daemon::doctor::{self, OwnerSeen, Patient, Sources};
 use crate::domain::fleet::InstanceRow;
@@ -30,6 +31,7 @@ use crate::supervisor::fit::{self, Holding, Surroundings};
 pub(super) fn routes() -> OpenApiRouter<Owner> {
     OpenApiRouter::new()
         .routes(routes!(description))
+        .routes(routes!(kept_crash))
         .routes(routes!(fit_of))
         .routes(routes!(fits))
         .routes(routes!(devices))
@@ -59,6 +61,26 @@ async fn description(
             health,
         };
         Ok(Json(describe::describe(&name, subject)))
+    })
+    .await
+}
+
+/// What was kept of an instance's crash: its cause, its last words, its command; the newest first.
+#[utoipa::path(
+    get, path = "/instances/{name}/crash", tag = "diagnosis",
+    params(("name" = String, Path, description = "The instance"), CrashQuery),
+    responses((status = 200, body = KeptCrashBody))
+)]
+async fn kept_crash(
+    State(owner): State<Owner>,
+    Named(name): Named,
+    Question(query): Question<CrashQuery>,
+) -> Answered<Json<KeptCrashBody>> {
+    blocking(owner, move |home, _| {
+        let kept = crash::read(home, &name, query.back.unwrap_or(0));
+        let trouble =
+            |error: std::io::Error| internal(&format!("its crash bundle cannot be read: {error}"));
+        kept.map(Json).map_err(trouble)
     })
     .await
 }

@@ -1,5 +1,6 @@
 //! Everything the dashboard knows. Only `update` changes it; `view` reads it.
 
+pub(super) mod details;
 pub(super) mod dialog;
 pub(super) mod feed;
 pub(super) mod filter;
@@ -10,11 +11,12 @@ pub(super) mod sort;
 pub(super) mod table;
 pub(super) mod work;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use crossterm::event::KeyEvent;
 use jiff::tz::TimeZone;
 
+use self::details::{Book, Details};
 use self::dialog::{Dialog, Prompt};
 use self::feed::Feed;
 use self::fleet::Fleet;
@@ -22,14 +24,14 @@ use self::notice::{Kind, Notices};
 use self::table::Table;
 use self::work::{Work, WorkMsg};
 use super::effect::{Command, Ending};
-use super::host::{ConfigReport, CrashBundle, Details, ImportReport, ImportRequest, Template};
+use super::host::{ConfigReport, ImportReport, ImportRequest, Template};
 use super::keymap::{Action, Keymap};
 use super::layout::{Areas, Class, Splits, Wishes, arrange};
 use super::logview::{self, LogMsg, LogView};
 use super::panics::Panicked;
 use super::remember;
 use super::theme::{Depth, Environment, Glyphs, Ground, Look, ThemeName};
-use crate::api::wire::Role;
+use crate::api::wire::{KeptCrashBody, Role};
 use crate::domain::checkup::Found;
 use crate::domain::event::Event;
 use crate::domain::fleet::FleetSnapshot;
@@ -134,14 +136,20 @@ pub enum Msg {
         name: InstanceName,
         refusal: Option<String>,
     },
-    Details(InstanceName, Box<Details>),
+    /// What is known of an instance in detail, or why nobody tells.
+    Details(InstanceName, Result<Box<Details>, String>),
     Edited(InstanceName, Box<ConfigReport>),
     Created(Result<InstanceName, String>),
     /// What the doctor found, or why nobody looked.
     Checkup(Result<Vec<Found>, String>),
     /// The memory was looked at for a start of these.
     Weighed(Vec<InstanceName>, Vec<(InstanceName, Fit)>),
-    Crash(InstanceName, Box<Result<Option<CrashBundle>, String>>),
+    /// What was kept of a crash: the newest, or as many before it.
+    Crash {
+        name: InstanceName,
+        back: usize,
+        kept: Result<Box<KeptCrashBody>, String>,
+    },
     Exported(Result<String, String>),
     Imported(ImportRequest, Result<ImportReport, String>),
     Log(LogMsg),
@@ -227,7 +235,12 @@ pub(super) struct Model {
     pub(super) size: (u16, u16),
     pub(super) now: Now,
     pub(super) zone: TimeZone,
+    /// The path of the home, on the owner's machine.
     pub(super) home: String,
+    /// How an owner elsewhere is reached.
+    pub(super) place: Option<String>,
+    /// Why nothing is done with the files of the home from here; `None` where they are at hand.
+    pub(super) elsewhere: Option<String>,
     pub(super) version: &'static str,
     pub(super) supervisor: Supervisor,
     pub(super) database: String,
@@ -238,11 +251,7 @@ pub(super) struct Model {
     /// The work unit whose log is looked at instead of the selected instance's.
     pub(super) unit_log: Option<Chunk>,
     pub(super) work: Work,
-    pub(super) details: BTreeMap<InstanceName, Details>,
-    /// The question that is under way.
-    pub(super) details_asked: Option<InstanceName>,
-    /// Details that something happened to since they were asked for.
-    pub(super) details_outdated: BTreeSet<InstanceName>,
+    pub(super) details: Book,
     pub(super) detail_scroll: usize,
     pub(super) focus: Pane,
     /// What shares a small screen with the table.
@@ -291,6 +300,8 @@ impl Model {
             now: Now::default(),
             zone: TimeZone::system(),
             home,
+            place: None,
+            elsewhere: None,
             version: env!("CARGO_PKG_VERSION"),
             supervisor: Supervisor::Unknown,
             database: String::new(),
@@ -300,9 +311,7 @@ impl Model {
             log: LogView::default(),
             unit_log: None,
             work: Work::default(),
-            details: BTreeMap::new(),
-            details_asked: None,
-            details_outdated: BTreeSet::new(),
+            details: Book::default(),
             detail_scroll: 0,
             focus: Pane::Table,
             second: Pane::Log,

@@ -4,12 +4,13 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use super::rows::{event, fleet};
-use super::typing::{model, press, screen, send};
+use super::typing::{NOW, model, press, screen, send};
 use crate::domain::autopsy::{Autopsy, Cause, RetryClass};
 use crate::domain::event::Level;
 use crate::domain::exit::ExitStatus;
+use crate::domain::memory::fit::{Fit, Verdict};
 use crate::domain::readings::{DeviceReading, HostReadings};
-use crate::tui::host::Details;
+use crate::tui::model::details::{Details, PastRun};
 use crate::tui::model::{Model, Msg, Supervisor};
 use crate::tui::theme::{Depth, Glyphs, Look, Role};
 use crate::tui::view::view;
@@ -75,10 +76,20 @@ fn alive(width: u16, height: u16) -> Model {
         command: ["llama-server", "--port", "8081", "-c", "65536"]
             .map(str::to_owned)
             .to_vec(),
+        memory: Some(Fit {
+            verdict: Verdict::Tight,
+            ..Fit::unknown("CUDA0 19.2 GiB of 20.0 GiB free")
+        }),
+        past: vec![PastRun {
+            started_at: NOW.wall - 9000.0,
+            ended_at: NOW.wall - 5400.0,
+            exit: Some(ExitStatus::Signal(11)),
+            requested: false,
+        }],
         ..Details::default()
     };
     let coder = super::typing::name("coder-30b");
-    send(&mut model, Msg::Details(coder, Box::new(details)));
+    send(&mut model, Msg::Details(coder, Ok(Box::new(details))));
     model
 }
 

@@ -1,18 +1,20 @@
 //! Sheets: findings, crashes, imports, and the memory before a start.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::pictures::check;
 use super::rows::fleet;
 use super::sizes::draw;
 use super::typing::{NOW, model, name, names, press, screen, send, write};
+use crate::api::wire::{CrashAboutBody, CrashBody, CrashExitBody, KeptCrashBody, rfc3339};
 use crate::domain::checkup::{Area, Found, Grade};
 use crate::domain::memory::fit::{Fit, Verdict};
 use crate::tui::effect::{Command, Effect};
-use crate::tui::host::{
-    CrashBundle, ImportFrom, ImportMode, ImportReport, ImportRequest, ImportedInstance,
-};
+use crate::tui::host::{ImportFrom, ImportMode, ImportReport, ImportRequest, ImportedInstance};
 use crate::tui::model::{Dirty, Model, Msg};
+
+/// Where the crash was kept.
+const KEPT_IN: &str = "/home/me/fleet/state/crashes/draft-06b/run-2";
 
 fn toasts(model: &Model) -> Vec<&str> {
     let toasts = model.notices.toasts.iter();
@@ -149,28 +151,43 @@ fn the_doctors_findings_come_with_remedies_the_worst_first() {
     assert!(toasts(&model).contains(&"doctor: the owner did not answer"));
 }
 
-fn bundle(back: usize) -> CrashBundle {
-    CrashBundle {
-        folder: PathBuf::from("/home/me/fleet/state/crashes/draft-06b/run-2"),
-        back,
-        count: 2,
-        ended_at: NOW.wall - 75.0,
-        summary: "out of VRAM: 9.0 GiB wanted on Vulkan0".to_owned(),
+fn kept() -> KeptCrashBody {
+    let about = CrashAboutBody {
+        ended_at: Some(rfc3339(NOW.wall - 75.0)),
+        summary: Some("out of VRAM: 9.0 GiB wanted on Vulkan0".to_owned()),
         remedy: Some("a smaller context, or fewer layers".to_owned()),
         evidence: Some("ggml_vulkan: Device memory allocation failed".to_owned()),
-        facts: vec![
-            ("exit".to_owned(), "signal 6".to_owned()),
-            (
-                "command".to_owned(),
-                "llama-server -m draft.gguf --api-key ***".to_owned(),
-            ),
-        ],
-        last_words: (0..30)
-            .map(|line| format!("line {line} of its log"))
-            .collect(),
-        words_file: "stderr.log".to_owned(),
-        events: vec!["2023-11-17 error failed gave up".to_owned()],
-        health: Vec::new(),
+        exit: CrashExitBody {
+            signal: Some(6),
+            ..CrashExitBody::default()
+        },
+        program: Some("llama-server".to_owned()),
+        args: ["-m", "draft.gguf", "--api-key", "***"]
+            .map(str::to_owned)
+            .to_vec(),
+        ..CrashAboutBody::default()
+    };
+    KeptCrashBody {
+        count: 2,
+        crash: Some(CrashBody {
+            about,
+            path: KEPT_IN.to_owned(),
+            last_words: (0..30)
+                .map(|line| format!("line {line} of its log"))
+                .collect(),
+            words_file: "stderr.log".to_owned(),
+            events: vec!["2023-11-17 error failed gave up".to_owned()],
+            health: Vec::new(),
+        }),
+    }
+}
+
+/// The answer to who asked for the crash with so many newer ones.
+fn crash(back: usize, kept: KeptCrashBody) -> Msg {
+    Msg::Crash {
+        name: name("draft-06b"),
+        back,
+        kept: Ok(Box::new(kept)),
     }
 }
 
@@ -185,16 +202,15 @@ fn the_newest_crash_opens_with_its_last_words_and_can_be_exported() {
     press(&mut model, "/");
     write(&mut model, "draft");
     assert_eq!(press(&mut model, "enter b"), [ask(0)]);
-    let answer = |back| Msg::Crash(draft.clone(), Box::new(Ok(Some(bundle(back)))));
-    send(&mut model, answer(0));
+    send(&mut model, crash(0, kept()));
     check("crash-120x36", &model);
     assert_eq!(press(&mut model, "o"), [ask(1)], "the one before it");
-    send(&mut model, answer(1));
+    send(&mut model, crash(1, kept()));
     assert!(screen(&model).0.contains("crash 2 of 2"));
     assert_eq!(press(&mut model, "n"), [ask(0)], "and back");
     let export = Effect::ExportCrash {
         name: draft.clone(),
-        folder: bundle(0).folder,
+        folder: PathBuf::from(KEPT_IN),
     };
     assert_eq!(press(&mut model, "e"), [export]);
     send(
@@ -206,11 +222,42 @@ fn the_newest_crash_opens_with_its_last_words_and_can_be_exported() {
             .0
             .contains("exported to /tmp/draft-06b-crash.tar")
     );
-    let page = Effect::Page(bundle(0).folder.join("stderr.log"));
+    let page = Effect::Page(Path::new(KEPT_IN).join("stderr.log"));
     assert_eq!(press(&mut model, "p"), [page]);
     press(&mut model, "esc");
-    send(&mut model, Msg::Crash(draft.clone(), Box::new(Ok(None))));
+    send(&mut model, crash(0, KeptCrashBody::default()));
     assert_eq!(toasts(&model), ["no crash of draft-06b is on record"]);
+}
+
+#[test]
+fn where_the_files_are_elsewhere_what_needs_them_says_so_and_the_rest_goes_on() {
+    let mut model = model(&fleet());
+    model.elsewhere = Some("log in there".to_owned());
+    press(&mut model, "down down down down");
+    for (keys, told) in [
+        ("e", "edit draft-06b: log in there"),
+        ("n", "a new instance: log in there"),
+        ("N", "import: log in there"),
+        ("3 o", "Ctrl-S saves it here; in a pager: log in there"),
+    ] {
+        assert_eq!(press(&mut model, keys), [], "{keys}");
+        let toasts = toasts(&model);
+        assert!(toasts.contains(&told), "{keys}: {toasts:?}");
+        assert!(model.dialogs.is_empty(), "{keys}");
+    }
+    press(&mut model, "1 enter");
+    let menu = screen(&model).0;
+    assert!(menu.contains("copy…") && !menu.contains("edit configuration"));
+    press(&mut model, "esc");
+    send(&mut model, crash(0, kept()));
+    press(&mut model, "G");
+    let sheet = screen(&model).0;
+    assert!(sheet.contains("to export it (llama-orch bundle draft-06b): log in there"));
+    assert!(!sheet.contains("$PAGER"), "{sheet}");
+    let [Effect::Copy(path)] = &press(&mut model, "y")[..] else {
+        unreachable!("y copies");
+    };
+    assert_eq!(path, KEPT_IN);
 }
 
 #[test]
@@ -299,8 +346,7 @@ fn an_import_that_finds_nothing_writes_nothing() {
 #[test]
 fn a_sheet_fits_every_screen() {
     let mut model = model(&fleet());
-    let answer = Msg::Crash(name("draft-06b"), Box::new(Ok(Some(bundle(1)))));
-    send(&mut model, answer);
+    send(&mut model, crash(1, kept()));
     for width in (0..=200).step_by(13) {
         for height in 0..=40 {
             send(&mut model, Msg::Resize(width, height));
@@ -314,10 +360,7 @@ fn a_sheet_fits_every_screen() {
 fn a_long_sheet_scrolls_exactly_to_its_end() {
     let mut model = model(&fleet());
     send(&mut model, Msg::Resize(80, 24));
-    send(
-        &mut model,
-        Msg::Crash(name("draft-06b"), Box::new(Ok(Some(bundle(0))))),
-    );
+    send(&mut model, crash(0, kept()));
     let end = |model: &Model| screen(model).0.contains("kept in");
     assert!(!end(&model));
     press(&mut model, "G");

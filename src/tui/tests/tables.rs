@@ -4,8 +4,8 @@ use super::rows::{fleet, row};
 use super::typing::{model, name, picture, press, screen, send, shown, write};
 use crate::domain::lifecycle::{Health, Status};
 use crate::tui::effect::Effect;
-use crate::tui::host::Details;
 use crate::tui::model::Msg;
+use crate::tui::model::details::Details;
 use crate::tui::model::sort::Sort;
 use crate::tui::model::table::Column;
 
@@ -205,10 +205,8 @@ fn details_stay_until_newer_ones_are_there() {
         findings: vec!["first".to_owned()],
         ..Details::default()
     };
-    send(
-        &mut model,
-        Msg::Details(coder.clone(), Box::new(known.clone())),
-    );
+    let answer = || Msg::Details(coder.clone(), Ok(Box::new(known.clone())));
+    send(&mut model, answer());
     rows[0].pid = Some(41822);
     let effects = send(&mut model, picture(2, &rows));
     assert!(
@@ -219,6 +217,6 @@ fn details_stay_until_newer_ones_are_there() {
     // Something happens while the answer is under way: it is asked again.
     rows[0].drift = true;
     send(&mut model, picture(3, &rows));
-    let effects = send(&mut model, Msg::Details(coder.clone(), Box::new(known)));
+    let effects = send(&mut model, answer());
     assert!(effects.contains(&Effect::Details(coder)), "{effects:?}");
 }

@@ -174,7 +174,9 @@ pub(super) fn menu(model: &mut Model) -> Vec<Effect> {
                 "its last words, command, events; export",
             );
         }
-        offer(Action::Edit, "edit configuration", "$EDITOR");
+        if model.elsewhere.is_none() {
+            offer(Action::Edit, "edit configuration", "$EDITOR");
+        }
         offer(Action::Yank, "copy…", "URL, pid, command, model path");
     }
     model.dialogs.push(Dialog::Menu(Menu {
@@ -186,13 +188,21 @@ pub(super) fn menu(model: &mut Model) -> Vec<Effect> {
 }
 
 pub(super) fn edit(model: &mut Model) -> Vec<Effect> {
-    match model.table.cursor.clone() {
-        Some(name) => vec![Effect::Edit(name)],
-        None => nothing_selected(model),
+    match (model.table.cursor.clone(), &model.elsewhere) {
+        (Some(name), None) => vec![Effect::Edit(name)],
+        (Some(name), Some(elsewhere)) => {
+            let text = format!("edit {name}: {elsewhere}");
+            tell(model, Kind::Bad, text)
+        }
+        (None, _) => nothing_selected(model),
     }
 }
 
 pub(super) fn new_instance(model: &mut Model) -> Vec<Effect> {
+    if let Some(elsewhere) = &model.elsewhere {
+        let text = format!("a new instance: {elsewhere}");
+        return tell(model, Kind::Bad, text);
+    }
     let templates = model.templates.iter().enumerate();
     let choices = templates.map(|(place, template)| Choice {
         key: (place + 1).to_string(),
@@ -222,11 +232,15 @@ pub(super) fn page(model: &mut Model) -> Vec<Effect> {
         let text = format!("{save} saves it; a pager has it by llama-orch work-unit logs {chunk}");
         return tell(model, Kind::Info, text);
     }
-    let details = model
-        .table
-        .cursor
-        .as_ref()
-        .and_then(|name| model.details.get(name));
+    if let Some(elsewhere) = &model.elsewhere {
+        let save = model.keymap.first(Action::Log(LogAction::Save));
+        let text = format!("{save} saves it here; in a pager: {elsewhere}");
+        return tell(model, Kind::Info, text);
+    }
+    let Some(name) = model.table.cursor.clone() else {
+        return nothing_selected(model);
+    };
+    let details = model.details.get(&name);
     // Of the two files the one that is looked at; nearly everything is on stderr.
     let file = details.and_then(|details| match model.log.streams() {
         Streams::Stdout => details.logs.first(),
@@ -234,7 +248,11 @@ pub(super) fn page(model: &mut Model) -> Vec<Effect> {
     });
     match file {
         Some(path) => vec![Effect::Page(path.clone())],
-        None => nothing_selected(model),
+        None => tell(
+            model,
+            Kind::Info,
+            format!("{name}: its files are not known yet"),
+        ),
     }
 }
 
@@ -255,7 +273,6 @@ pub(super) fn yank(model: &mut Model) -> Vec<Effect> {
             });
         }
     };
-    let path = |path: Option<&std::path::PathBuf>| path.map(|path| path.display().to_string());
     offer("u", "URL", row.url());
     offer("p", "pid", row.pid.map(|pid| pid.to_string()));
     offer(
@@ -269,12 +286,12 @@ pub(super) fn yank(model: &mut Model) -> Vec<Effect> {
     offer(
         "m",
         "model path",
-        path(details.and_then(|details| details.model_path.as_ref())),
+        details.and_then(|details| details.model_path.clone()),
     );
     offer(
         "f",
         "configuration file",
-        path(details.and_then(|details| details.config.as_ref())),
+        details.and_then(|details| details.config.clone()),
     );
     offer("n", "name", Some(row.name.to_string()));
     let title = format!("Copy of {}", row.name);

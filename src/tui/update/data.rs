@@ -1,7 +1,8 @@
 //! What arrives from the supervisor and from the program around.
 
 use super::super::effect::{Command, Effect};
-use super::super::host::{Change, ConfigReport, Details};
+use super::super::host::{Change, ConfigReport};
+use super::super::model::details::Details;
 use super::super::model::dialog::{Button, Dialog, Question};
 use super::super::model::fleet::Changed;
 use super::super::model::notice::{Kind, Underway};
@@ -50,8 +51,7 @@ pub(super) fn picture(model: &mut Model, snapshot: Box<FleetSnapshot>) -> Vec<Ef
 fn outdate_details(model: &mut Model, snapshot: &FleetSnapshot) {
     let fleet = &model.fleet;
     // Details are kept of the few that were looked at, and a picture may hold thousands of rows.
-    let known = model.details.keys().chain(&model.details_asked);
-    let changed = known.filter(|name| {
+    let changed = model.details.names().filter(|name| {
         let place = fleet.place(name);
         let new = place.and_then(|place| snapshot.rows.get(place));
         match (fleet.row(name), new.filter(|row| row.name == **name)) {
@@ -65,7 +65,8 @@ fn outdate_details(model: &mut Model, snapshot: &FleetSnapshot) {
             (_, _) => true,
         }
     });
-    model.details_outdated.extend(changed.cloned());
+    let changed: Vec<InstanceName> = changed.cloned().collect();
+    model.details.outdate(changed);
 }
 
 /// Tells how commands ended whose effect is now seen.
@@ -173,6 +174,8 @@ pub(super) fn supervisor(model: &mut Model, supervisor: Supervisor) -> Vec<Effec
             Some(format!("process {pid} supervises the fleet now"))
         }
     };
+    // Another owner may know what the one before could not tell.
+    model.details.outdate_all();
     model.supervisor = supervisor;
     model.soil(Dirty::Now);
     text.map_or_else(Vec::new, |text| tell(model, Kind::Info, text))
@@ -200,16 +203,19 @@ pub(super) fn answered(
     }
 }
 
-pub(super) fn details(model: &mut Model, name: InstanceName, details: Details) -> Vec<Effect> {
-    model.details_asked = None;
-    model.details.insert(name, details);
+pub(super) fn details(
+    model: &mut Model,
+    name: InstanceName,
+    answer: Result<Box<Details>, String>,
+) -> Vec<Effect> {
+    model.details.take(name, answer.map(|details| *details));
     model.soil(Dirty::Soon);
     Vec::new()
 }
 
 /// Tells what an edit means: what is wrong, or what a restart would change.
 pub(super) fn edited(model: &mut Model, name: &InstanceName, report: &ConfigReport) -> Vec<Effect> {
-    model.details_outdated.insert(name.clone());
+    model.details.outdate([name.clone()]);
     model.soil(Dirty::Now);
     if !report.usable {
         let mut lines = report.findings.clone();

@@ -13,6 +13,10 @@ use crate::domain::instance::InstanceName;
 
 /// Opens the list of what can be taken over.
 pub(super) fn menu(model: &mut Model) -> Vec<Effect> {
+    if let Some(elsewhere) = &model.elsewhere {
+        let text = format!("import: {elsewhere}");
+        return tell(model, Kind::Bad, text);
+    }
     let choices = (1..)
         .zip(ImportFrom::ALL)
         .map(|(number, from)| Choice {

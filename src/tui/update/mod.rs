@@ -71,13 +71,13 @@ pub(super) fn update(model: &mut Model, msg: Msg, now: Now) -> Vec<Effect> {
             name,
             refusal,
         } => data::answered(model, command, &name, refusal),
-        Msg::Details(name, details) => data::details(model, name, *details),
+        Msg::Details(name, answer) => data::details(model, name, answer),
         Msg::Edited(name, report) => data::edited(model, &name, &report),
         Msg::Created(result) => data::created(model, result),
         Msg::Checkup(answer) => checkup::shown(model, answer),
         Msg::Weighed(names, fits) => starting::weighed(model, names, &fits),
-        Msg::Crash(name, bundle) => match *bundle {
-            Ok(bundle) => crash::shown(model, &name, bundle.as_ref()),
+        Msg::Crash { name, back, kept } => match kept {
+            Ok(kept) => crash::shown(model, &name, back, *kept),
             Err(why) => tell(model, Kind::Bad, format!("{name}: {why}")),
         },
         Msg::Exported(answer) => crash::exported(model, answer),
@@ -147,10 +147,8 @@ fn settle(model: &mut Model, effects: &mut Vec<Effect>) {
     let whose = unit.or_else(|| selected.clone().map(Whose::Instance));
     effects.extend(log_effects(model.log.show(whose)));
     if let Some(name) = selected
-        && model.details_asked.is_none()
-        && (model.details_outdated.remove(&name) || !model.details.contains_key(&name))
+        && model.details.ask(&name)
     {
-        model.details_asked = Some(name.clone());
         effects.push(Effect::Details(name));
     }
 }
@@ -219,7 +217,7 @@ fn act(model: &mut Model, action: Action) -> Vec<Effect> {
         Action::ShowLog => go_to_pane(model, Pane::Log),
         Action::ShowDetail => go_to_pane(model, Pane::Detail),
         Action::Refresh => {
-            model.details_outdated = model.details.keys().cloned().collect();
+            model.details.outdate_all();
             vec![Effect::Refresh]
         }
         Action::Doctor => checkup::ask(model),

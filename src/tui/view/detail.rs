@@ -4,6 +4,7 @@ use ratatui::layout::{Margin, Rect};
 
 use super::super::format::{self, UNKNOWN};
 use super::super::keymap::Action;
+use super::super::model::details::PastRun;
 use super::super::model::fleet::Series;
 use super::super::model::{Hit, Model, Pane};
 use super::super::theme::Role;
@@ -12,6 +13,7 @@ use super::{Hits, events, spark, state_text};
 use crate::domain::autopsy::Cause;
 use crate::domain::event::EventType;
 use crate::domain::fleet::InstanceRow;
+use crate::domain::memory::fit::{Fit, Verdict};
 use crate::domain::units;
 
 /// Columns for the name of a line.
@@ -178,23 +180,32 @@ fn lines(model: &Model, row: &InstanceRow, width: usize, room: Room) -> Vec<Line
             );
         }
         // What the reason says already is not said again.
-        let news = |finding: &&String| row.reason.as_ref() != Some(*finding);
+        let reason = row.reason.as_deref().map(|reason| model.local(reason));
+        let news = |finding: &&String| reason.as_ref() != Some(*finding);
         for finding in details.findings.iter().filter(news) {
             add("config", model.local(finding), Role::Busy);
         }
-        let path = |path: &std::path::PathBuf| model.local(&path.display().to_string());
+        for note in &details.notes {
+            add("note", model.local(note), Role::Busy);
+        }
         if let Some(model_path) = &details.model_path {
-            add("model", path(model_path), Role::Text);
+            add("model", model.local(model_path), Role::Text);
+        }
+        if let Some(fit) = &details.memory {
+            memory(fit, &mut add);
         }
         if !details.command.is_empty() {
             add("command", details.command.join(" "), Role::Text);
         }
         if let Some(config) = &details.config {
-            add("config", path(config), Role::Dim);
+            add("config", model.local(config), Role::Dim);
         }
         for log in &details.logs {
-            add("log", path(log), Role::Dim);
+            add("log", model.local(&log.display().to_string()), Role::Dim);
         }
+    }
+    if let Some(why) = model.details.trouble(&row.name) {
+        add("more", format!("is not told: {why}"), Role::Bad);
     }
     let run = row
         .run
@@ -208,8 +219,16 @@ fn lines(model: &Model, row: &InstanceRow, width: usize, room: Room) -> Vec<Line
         format!("{run}, pid {pid}, {} restarts", row.restarts),
         Role::Dim,
     );
-    if let Some(exit) = row.exit {
-        add("before", format!("the run before {exit}"), Role::Dim);
+    let past = details.map_or(&[][..], |details| &details.past);
+    match (past, row.exit) {
+        ([], Some(exit)) => add("before", format!("the run before {exit}"), Role::Dim),
+        ([], None) => {}
+        (runs, _) => {
+            for (place, run) in runs.iter().enumerate() {
+                let label = if place == 0 { "before" } else { "" };
+                add(label, past_run(model, run), Role::Dim);
+            }
+        }
     }
     let changes = model.feed.events.iter().rev().filter(|event| {
         event.kind == EventType::HealthChanged && event.instance.as_ref() == Some(&row.name)
@@ -223,6 +242,36 @@ fn lines(model: &Model, row: &InstanceRow, width: usize, room: Room) -> Vec<Line
         );
     }
     lines
+}
+
+/// Whether it fits.
+fn memory(fit: &Fit, add: &mut impl FnMut(&'static str, String, Role)) {
+    if fit.verdict == Verdict::Fits && fit.places.is_empty() {
+        // It takes next to nothing.
+        return;
+    }
+    let role = match fit.verdict {
+        Verdict::Fits | Verdict::Unknown => Role::Dim,
+        Verdict::Tight => Role::Busy,
+        Verdict::WillNotFit => Role::Bad,
+    };
+    add("memory", fit.summary.clone(), role);
+    if let Some(remedy) = &fit.remedy {
+        add("", remedy.clone(), Role::Strong);
+    }
+}
+
+fn past_run(model: &Model, run: &PastRun) -> String {
+    let end = run
+        .exit
+        .map_or_else(|| "ended somehow".to_owned(), |exit| exit.to_string());
+    let wanted = match run.requested {
+        true => ", as wanted",
+        false => "",
+    };
+    let lasted = units::duration(run.ended_at - run.started_at);
+    let age = units::duration(model.now.wall - run.ended_at);
+    format!("{end} after {lasted}{wanted}, {age} ago")
 }
 
 /// The measured lines, each with its minute.

@@ -126,7 +126,9 @@ fn right_side(model: &Model, width: u16, home: Home) -> String {
     }
     if width >= 100 && home == Home::Shown {
         let limit = usize::from(width) / 4;
-        parts.push(shorten(&model.home, limit));
+        let place = model.place.iter().map(|place| format!("{place} "));
+        let home: String = place.chain([model.home.clone()]).collect();
+        parts.push(shorten(&home, limit));
     }
     if width >= 60 {
         parts.push(match &model.supervisor {

@@ -123,6 +123,12 @@ fn empty(model: &Model, area: Rect, pen: &mut Pen<'_>) {
     let (new, import) = (key(Action::New), key(Action::Import));
     let lines: Vec<(String, Role)> = if !model.fleet.known {
         vec![("looking for the fleet…".to_owned(), Role::Dim)]
+    } else if let (true, Some(elsewhere)) = (model.fleet.rows().is_empty(), &model.elsewhere) {
+        vec![
+            ("No instances yet.".to_owned(), Role::Strong),
+            (String::new(), Role::Text),
+            (format!("to make one: {elsewhere}"), Role::Text),
+        ]
     } else if model.fleet.rows().is_empty() {
         vec![
             ("No instances yet.".to_owned(), Role::Strong),
