@@ -15,6 +15,7 @@ mod kills;
 mod layering;
 mod lint;
 mod logs;
+mod models;
 mod oom;
 mod owner;
 mod preflight;

@@ -10,6 +10,7 @@ use super::config::ConfigCommand;
 use super::import::ImportCommand;
 use super::init::InitArgs;
 use super::install::{InstallArgs, UninstallArgs};
+use super::models::ModelsArgs;
 use super::output::ColorChoice;
 use super::work::args::WorkCommand;
 use crate::domain::event::EventType;
@@ -108,6 +109,8 @@ pub(super) enum Command {
         #[arg(long)]
         refresh: bool,
     },
+    /// Find the models on this machine, and say how long a context each could have
+    Models(ModelsArgs),
     /// Look for what is wrong with the installation, and say what to do
     #[command(
         after_help = "Examples:\n  llama-orch doctor\n  llama-orch doctor --json\n\nIt exits 1 when something is broken; warnings alone exit 0."

@@ -19,6 +19,7 @@ mod import;
 mod init;
 mod install;
 mod logs;
+mod models;
 mod offline;
 mod orphans;
 pub mod output;
@@ -144,6 +145,7 @@ async fn dispatch(cli: &Cli, target: &Target, output: &Output) -> Result<Exit, C
         Some(Command::Devices { json, refresh }) => {
             devices::run(target, *json, devices::asking(*refresh), output).await
         }
+        Some(Command::Models(args)) => models::run(home, args, output),
         Some(Command::Doctor { json }) => doctor::run(home, *json, output).await,
         Some(Command::Events(args)) => events::run(home, args, output).await,
         Some(Command::Health(args)) => health::run(target, args, output).await,

@@ -82,6 +82,15 @@ impl Devices {
         })
     }
 
+    /// Returns what the build computes on: the kind of its first device that is one.
+    pub(super) fn profile(&self) -> Profile {
+        let kind = |device: &ListedDevice| {
+            let found = KINDS.iter().find(|(kind, _)| device.kind() == *kind);
+            found.map(|(_, profile)| *profile)
+        };
+        self.all().iter().find_map(kind).unwrap_or_default()
+    }
+
     /// Returns what could be used and is not, when a new instance computes on the CPU.
     pub(super) fn unused(&self) -> Option<String> {
         if let Self::Listed(devices) = self {

@@ -178,6 +178,7 @@ pub const SETTINGS: &[Field] = &[
     field("memory.refuse", Kind::Flag, Change::Dynamic, "Refuse a start that will not fit into memory"),
     field("work.max_parallel", integer(0, 10_000), Change::Dynamic, "Commands of work units that the owner runs at once; 0 runs none"),
     field("work.remote_commands", Kind::Flag, Change::Dynamic, "Take commands of work units from beyond the socket too: whoever has the API's token can then run programs here"),
+    field("models.folders", Kind::Texts, Change::Dynamic, "Folders with models, beside the usual places; relative ones are in the home"),
     field("dashboard.theme", Kind::Text, Change::Note, "Colours of the dashboard"),
     field("dashboard.ascii", Kind::Flag, Change::Note, "Whether the dashboard draws with plain ASCII"),
     field("dashboard.mouse", Kind::Flag, Change::Note, "Whether the dashboard takes the mouse"),

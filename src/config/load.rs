@@ -131,6 +131,22 @@ pub fn load_folder(home: &Home, folder: &Path) -> Option<Result<Loaded, Broken>>
     load_directory(home, &settings, &registry, folder)
 }
 
+/// Reads a text as if it were the file at a path, whether that is there or not.
+///
+/// # Errors
+///
+/// Returns the text's findings when it cannot be used.
+pub fn read_text(
+    home: &Home,
+    settings: &Settings,
+    path: &Path,
+    text: &str,
+) -> Result<Loaded, Broken> {
+    let registry = Registry::read(home.registry_file(), home.bins_dir());
+    let source = Source::new(path.to_owned(), text, Format::Toml);
+    interpret(home, settings, &registry, &source)
+}
+
 impl ConfigSet {
     /// Returns every finding, those of the settings first.
     pub fn all_findings(&self) -> impl Iterator<Item = &Finding> {

@@ -30,6 +30,6 @@ mod tests;
 mod tree;
 pub mod values;
 
-pub use set::ports_collide;
+pub use set::{free_label, ports_collide};
 pub use spec::SIMULATED;
 pub use tree::Format;

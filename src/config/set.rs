@@ -87,6 +87,17 @@ pub(super) fn label(text: &str) -> InstanceName {
         .expect("\"broken\" is a name")
 }
 
+/// Makes a name of any text, with a number at its end when it is taken already.
+#[must_use]
+pub fn free_label(text: &str, is_taken: impl Fn(&InstanceName) -> bool) -> InstanceName {
+    let base = label(text);
+    let numbered = (2..).map(|number: u32| label(&format!("{base}-{number}")));
+    std::iter::once(base.clone())
+        .chain(numbered)
+        .find(|name| !is_taken(name))
+        .unwrap_or(base)
+}
+
 /// Returns whether two servers cannot both run.
 #[must_use]
 pub fn ports_collide(left: &Server, right: &Server) -> bool {

@@ -23,6 +23,8 @@ pub struct Settings {
     /// Whether a start that will not fit into memory is refused.
     pub memory_refuse: bool,
     pub work: WorkSettings,
+    /// Where models are looked for beside the usual places.
+    pub model_folders: Vec<PathBuf>,
     /// `[dashboard]` as written; the dashboard reads it itself.
     pub dashboard: toml::Table,
     pub findings: Vec<Finding>,
@@ -97,6 +99,7 @@ impl Default for Settings {
                 max_parallel: 0,
                 remote_commands: false,
             },
+            model_folders: Vec::new(),
             dashboard: toml::Table::new(),
             findings: Vec::new(),
             defaults: None,
@@ -160,6 +163,12 @@ impl Settings {
                     .flag("work.remote_commands")
                     .unwrap_or(built_in.work.remote_commands),
             },
+            model_folders: checked
+                .texts("models.folders")
+                .unwrap_or_default()
+                .iter()
+                .map(|folder| absolute(home.root(), folder))
+                .collect(),
             dashboard: dashboard(&source.text),
             findings: checked.into_findings(),
             defaults: None,

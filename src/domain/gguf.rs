@@ -198,6 +198,18 @@ impl ModelHeader {
         }
     }
 
+    /// Returns the numbers in all tensors: the model's parameters.
+    #[must_use]
+    pub fn elements(&self) -> u64 {
+        let count = |tensor: &Tensor| {
+            let sizes = tensor.shape.iter();
+            sizes.fold(1_u64, |product, size| product.saturating_mul(*size))
+        };
+        self.tensors
+            .iter()
+            .fold(0, |sum, tensor| sum.saturating_add(count(tensor)))
+    }
+
     /// Returns the bytes of all tensors.
     #[must_use]
     pub fn tensor_bytes(&self) -> u64 {

@@ -12,6 +12,7 @@ pub mod lifecycle;
 pub mod log;
 pub mod log_level;
 pub mod memory;
+pub mod model_file;
 pub mod readings;
 pub mod restart;
 pub mod run;

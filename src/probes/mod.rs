@@ -9,6 +9,7 @@ mod gpu;
 pub mod host;
 pub mod http;
 pub mod metrics;
+pub mod models;
 #[cfg(feature = "nvml")]
 mod nvml;
 pub mod script;

@@ -10,7 +10,7 @@ use crate::domain::device::ListedDevice;
 use crate::domain::gguf::{Endian, ModelHeader};
 use crate::domain::instance::{Backend, Binary, InstanceName, InstanceSpec};
 use crate::domain::memory::estimate::{self, Inputs};
-use crate::domain::memory::fit::{Fit, Room, Verdict, judge};
+use crate::domain::memory::fit::{self, Fit, Reach, Room, Verdict, judge};
 use crate::domain::memory::flags::{Devices, Flags};
 use crate::domain::readings::HostReadings;
 use crate::probes::devices::{self, Asking};
@@ -70,6 +70,20 @@ pub fn of(spec: &InstanceSpec, around: Surroundings<'_>) -> Fit {
         Ok(files) => with_files(spec, &flags, &env, &files, around),
         Err(reason) => Fit::unknown(reason.0),
     }
+}
+
+/// Finds the longest context that an instance could have, whatever its configuration says.
+///
+/// # Errors
+///
+/// Returns why there is nothing to add up, as a person would say it.
+pub fn reach(spec: &InstanceSpec, around: Surroundings<'_>) -> Result<Reach, String> {
+    let env = argv::environment(spec, std::iter::empty());
+    let args = argv::arguments(spec, None, FitFlag::Unknown);
+    let flags = Flags::read(&args, &env);
+    let files = read(spec, &flags, around).map_err(|reason| reason.0)?;
+    let (reach, _) = held_against(spec, &flags, &env, &files, around, fit::reach);
+    reach.ok_or_else(|| "the header does not tell the model's layers and context".to_owned())
 }
 
 /// Judges several instances, each as if those before it had been started.
@@ -179,6 +193,20 @@ fn with_files(
     files: &Files,
     around: Surroundings<'_>,
 ) -> Fit {
+    let (mut fit, note) = held_against(spec, flags, env, files, around, judge);
+    fit.notes.extend(note);
+    fit
+}
+
+/// Asks something of what the files need and of what there is; with it comes what is uncertain.
+fn held_against<T>(
+    spec: &InstanceSpec,
+    flags: &Flags,
+    env: &BTreeMap<String, String>,
+    files: &Files,
+    around: Surroundings<'_>,
+    ask: impl FnOnce(&Inputs<'_>, &Room, &[Room]) -> T,
+) -> (T, Option<String>) {
     let readings = around.host;
     let total = readings.memory_total;
     let mut host = Room {
@@ -201,9 +229,7 @@ fn with_files(
             promised.take_from(room);
         }
     }
-    let mut fit = judge(&inputs, &host, &rooms);
-    fit.notes.extend(note);
-    fit
+    (ask(&inputs, &host, &rooms), note)
 }
 
 /// Returns what a running instance holds: by the command it was started with, which may be another

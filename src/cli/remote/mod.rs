@@ -196,6 +196,7 @@ fn word_of(command: &Command) -> &'static str {
         Command::Import(_) => "import",
         Command::Init(_) => "init",
         Command::InstallService(_) => "install-service",
+        Command::Models(_) => "models",
         Command::Orphans(_) => "orphans",
         // Every other one is done.
         Command::Apply(_)

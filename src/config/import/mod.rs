@@ -16,11 +16,9 @@ use toml::Value;
 use super::draft::{Draft, Suggestions};
 use super::finding::Finding;
 use super::home::Home;
-use super::load::interpret;
-use super::registry::Registry;
+use super::load::read_text;
 use super::set;
 use super::settings::Settings;
-use super::tree::{Format, Source};
 use crate::domain::instance::InstanceName;
 
 /// One instance to be written.
@@ -90,12 +88,7 @@ pub enum Takes {
 fn unique_name(text: &str, taken: &mut Vec<InstanceName>) -> InstanceName {
     // A repository's owner says nothing of the model.
     let short = text.rsplit('/').next().unwrap_or(text);
-    let base = set::label(short);
-    let numbered = (2..).map(|number: u32| set::label(&format!("{base}-{number}")));
-    let name = std::iter::once(base.clone())
-        .chain(numbered)
-        .find(|name| !taken.contains(name))
-        .unwrap_or(base);
+    let name = set::free_label(short, |name| taken.contains(name));
     taken.push(name.clone());
     name
 }
@@ -110,9 +103,7 @@ fn new_draft(name: &InstanceName, from: &str) -> Draft {
 /// Returns what is wrong with a text if it were the configuration of this instance.
 #[must_use]
 pub fn check(home: &Home, settings: &Settings, path: &Path, text: &str) -> Vec<Finding> {
-    let registry = Registry::read(home.registry_file(), home.bins_dir());
-    let source = Source::new(path.to_owned(), text, Format::Toml);
-    match interpret(home, settings, &registry, &source) {
+    match read_text(home, settings, path, text) {
         Ok(loaded) => loaded.warnings,
         Err(broken) => broken.findings,
     }

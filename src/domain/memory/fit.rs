@@ -48,6 +48,15 @@ pub struct PlaceFit {
     pub verdict: Verdict,
 }
 
+/// How long the context of a model can be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reach {
+    /// Of the context below, or of the shortest when there is none.
+    pub verdict: Verdict,
+    /// Tokens of the longest context that fits: what the model was trained for, or a power of two.
+    pub context: Option<u64>,
+}
+
 /// The answer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Fit {
@@ -129,6 +138,45 @@ pub fn judge(inputs: &Inputs<'_>, host: &Room, devices: &[Room]) -> Fit {
         offloaded: Some(estimate.offloaded),
         remedy,
     }
+}
+
+/// Finds the longest context that fits, whatever the flags ask for; `None` when the header does not
+/// tell what the model was trained for.
+#[must_use]
+pub fn reach(inputs: &Inputs<'_>, host: &Room, devices: &[Room]) -> Option<Reach> {
+    let verdict_at = |context: u64| {
+        let flags = Flags {
+            context,
+            ..inputs.flags.clone()
+        };
+        let changed = Inputs {
+            flags: &flags,
+            ..*inputs
+        };
+        let estimate = estimate::estimate(&changed)?;
+        Some(worst(&places(&estimate, host, devices)))
+    };
+    let trained = inputs
+        .model
+        .trained_context()
+        .filter(|tokens| *tokens > 0)?;
+    let below = trained.checked_next_power_of_two()? / 2;
+    let shorter = std::iter::successors(Some(below), |context| Some(context / 2))
+        .take_while(|context| *context >= SHORTEST_CONTEXT);
+    let mut shortest = Verdict::Unknown;
+    for context in std::iter::once(trained).chain(shorter) {
+        shortest = verdict_at(context)?;
+        if shortest == Verdict::Fits {
+            return Some(Reach {
+                verdict: shortest,
+                context: Some(context),
+            });
+        }
+    }
+    Some(Reach {
+        verdict: shortest,
+        context: None,
+    })
 }
 
 fn places(estimate: &Estimate, host: &Room, devices: &[Room]) -> Vec<PlaceFit> {

@@ -1,5 +1,7 @@
 //! `init NAME`: writes the configuration of a new instance, one that explains itself.
 
+mod draft;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -9,30 +11,26 @@ use super::config::{check, machine};
 use super::exit::{CliError, Exit};
 use super::output::Output;
 use super::suggest::Devices;
-use crate::config::draft::{Draft, Suggestions};
 use crate::config::finding::Severity;
 use crate::config::home::Home;
 use crate::config::load::{self, ConfigSet};
 use crate::config::save::{self, Existing};
 use crate::domain::instance::{Backend, InstanceName, Port};
-use crate::probes::gguf;
 use crate::process::ports;
 
 /// The first port that is proposed; llama-server's own 8080 is often taken by hand-started ones.
 const FIRST_PORT: u16 = 8081;
 
-/// Tokens of context that are enough for a first talk, and that any machine has the memory for.
-const CONTEXT: u32 = 4096;
-
 #[derive(Clone, Debug, Args)]
 #[command(
-    after_help = "Examples:\n  llama-orch init chat --model models/chat.gguf\n  llama-orch init coder --model ~/models/coder.gguf --profile cuda --context 16384\n  llama-orch init try --binary builtin:sim            (a simulated server, no model needed)"
+    after_help = "Examples:\n  llama-orch init chat --model models/chat.gguf\n  llama-orch init qwen --model qwen3-8b --context fit         (of those that llama-orch models lists)\n  llama-orch init coder --model ~/models/coder.gguf --profile cuda --context 16384\n  llama-orch init try --binary builtin:sim            (a simulated server, no model needed)"
 )]
 pub(super) struct InitArgs {
     /// The new instance's name: 1 to 64 of a-z, 0-9, '_' and '-'
     pub(super) name: String,
-    /// The .gguf file [default: the one in models/, when there is just one]
-    #[arg(long, value_name = "FILE")]
+    /// The .gguf file, or the name of a model that llama-orch models lists [default: the one in
+    /// models/, when there is just one]
+    #[arg(long, value_name = "MODEL")]
     pub(super) model: Option<PathBuf>,
     /// The port, or auto for one chosen at each start [default: the next free one from 8081]
     #[arg(long, value_name = "PORT", value_parser = port)]
@@ -47,10 +45,10 @@ pub(super) struct InitArgs {
     /// Layers held by the device: a number, all or auto [default: all, unless the profile is cpu]
     #[arg(long, value_name = "N", value_parser = layers)]
     pub(super) layers: Option<Layers>,
-    /// Tokens of context; 0 takes the model's own [default: 4096, or what the model was trained for
-    /// if that is less]
-    #[arg(long, value_name = "TOKENS")]
-    pub(super) context: Option<u32>,
+    /// Tokens of context; 0 takes the model's own, fit the longest for which there is memory now
+    /// [default: 4096, or what the model was trained for if that is less]
+    #[arg(long, value_name = "TOKENS", value_parser = context_words)]
+    pub(super) context: Option<ContextWish>,
     /// CPU threads [default: llama-server's choice]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=256))]
     pub(super) threads: Option<u32>,
@@ -92,6 +90,21 @@ pub(super) enum Layers {
     Count(u32),
 }
 
+/// As typed: `fit` or a number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ContextWish {
+    Fit,
+    Tokens(u32),
+}
+
+fn context_words(text: &str) -> Result<ContextWish, String> {
+    match (text, text.parse()) {
+        ("fit", _) => Ok(ContextWish::Fit),
+        (_, Ok(tokens)) => Ok(ContextWish::Tokens(tokens)),
+        (_, Err(_)) => Err("a context is a number of tokens, or fit".to_owned()),
+    }
+}
+
 fn port(text: &str) -> Result<Port, String> {
     match (text, text.parse::<u16>()) {
         ("auto", _) => Ok(Port::Auto),
@@ -109,24 +122,65 @@ fn layers(text: &str) -> Result<Layers, String> {
     }
 }
 
+/// What was written.
+pub(super) struct Created {
+    pub(super) name: InstanceName,
+    path: PathBuf,
+    /// Where the file is that was there before.
+    kept: Option<PathBuf>,
+    /// The model that was meant by its name.
+    model: Option<PathBuf>,
+    devices: Devices,
+}
+
 /// `llama-orch init …`
 ///
 /// # Errors
 ///
-/// Returns an error when the name is no name or taken, or the file cannot be written.
+/// As [`create`].
 pub(super) fn run(home: &Home, args: &InitArgs, output: &Output) -> Result<Exit, CliError> {
+    let created = create(home, args)?;
+    if let Some(kept) = &created.kept {
+        output.say(&format!("kept the old one as {}", kept.display()));
+    }
+    if let Some(model) = &created.model {
+        output.say(&format!("its model is {}", model.display()));
+    }
+    output.line(&created.path.display().to_string())?;
+    tell(home, &created, args.profile, output);
+    Ok(Exit::Success)
+}
+
+/// Writes the configuration of a new instance.
+///
+/// # Errors
+///
+/// Returns an error when the name is no name or taken, the model's name means none or several, or
+/// the file cannot be written.
+pub(super) fn create(home: &Home, args: &InitArgs) -> Result<Created, CliError> {
     let name = InstanceName::parse(&args.name)
         .map_err(|error| CliError::new(Exit::Usage, error.to_string()))?;
     let set = load::load(home);
     let path = home.instances_dir().join(name.as_str()).join("config.toml");
     refuse_taken(&set, &name, &path, args.force)?;
-    let binary = binary(home, args);
+    let binary = draft::binary(home, args);
     let devices = Devices::of(home, &binary);
-    let text = draft(home, &set, &name, args, binary, &devices)?.text();
+    let model = match &args.model {
+        Some(typed) => Some(draft::model(home, &set, typed)?),
+        None => None,
+    };
+    let from = draft::Sources {
+        home,
+        set: &set,
+        model: model.as_ref(),
+        devices: &devices,
+    };
+    let text = draft::draft(from, &name, &path, args, binary)?.text();
+    let mut kept = None;
     if path.exists() {
         let backup = save::backup_path(&path);
         fs::copy(&path, &backup)?;
-        output.say(&format!("kept the old one as {}", backup.display()));
+        kept = Some(backup);
     }
     let existing = if args.force {
         Existing::Replace
@@ -135,9 +189,13 @@ pub(super) fn run(home: &Home, args: &InitArgs, output: &Output) -> Result<Exit,
     };
     save::save(&path, &text, existing)
         .map_err(|error| CliError::new(Exit::General, error.to_string()))?;
-    output.line(&path.display().to_string())?;
-    tell(home, &name, &path, args.profile, &devices, output);
-    Ok(Exit::Success)
+    Ok(Created {
+        name,
+        path,
+        kept,
+        model: model.and_then(|model| model.found),
+        devices,
+    })
 }
 
 fn refuse_taken(
@@ -172,109 +230,6 @@ fn refuse_taken(
     Ok(())
 }
 
-fn draft(
-    home: &Home,
-    set: &ConfigSet,
-    name: &InstanceName,
-    args: &InitArgs,
-    binary: String,
-    devices: &Devices,
-) -> Result<Draft, CliError> {
-    let mut draft = Draft::new(Suggestions::Shown);
-    draft.heading(format!(
-        "{name}: one llama-server. A line that begins with # shows a default or an"
-    ));
-    draft.heading("example: take the sign away to change it. Paths may be relative to the home.");
-    draft.heading(format!(
-        "Check it with: llama-orch config lint {name}    Start it with: llama-orch up {name}"
-    ));
-    let is_simulated = binary == crate::config::SIMULATED;
-    draft.set("binary.path", binary);
-    match (&args.model, only_model(home)) {
-        (Some(model), _) => draft.set("model.path", from_home(home, model)),
-        (None, Some(model)) if !is_simulated => draft.set("model.path", model),
-        (None, None) if !is_simulated => {
-            draft.set("model.path", format!("models/{name}.gguf"));
-            draft.remark("model.path", "The .gguf file: put yours here");
-        }
-        (None, _) => {}
-    }
-    let context = args.context.unwrap_or_else(|| context(home, &draft));
-    draft.set("model.context_size", i64::from(context));
-    if let Some(threads) = args.threads {
-        draft.set("model.threads", i64::from(threads));
-    }
-    match args.port {
-        Some(Port::Auto) => draft.set("server.port", "auto"),
-        Some(Port::Fixed(port)) => draft.set("server.port", i64::from(port)),
-        None => draft.set("server.port", i64::from(next_port(set)?)),
-    }
-    let backend = args.profile.backend();
-    let on_gpu = backend != Backend::Cpu;
-    if on_gpu || args.layers.is_some() || args.device.is_some() {
-        draft.set("gpu.backend", backend.as_str());
-        let best = devices.best(args.profile);
-        let device = args.device.or(best.as_ref().map(|best| best.number));
-        draft.set("gpu.device_id", i64::from(device.unwrap_or(0)));
-        if let (None, Some(best)) = (args.device, best) {
-            draft.remark("gpu.device_id", best.words);
-        }
-        match &args.layers {
-            Some(Layers::Word(word)) => draft.set("gpu.layers", *word),
-            Some(Layers::Count(count)) => draft.set("gpu.layers", i64::from(*count)),
-            None => draft.set("gpu.layers", "all"),
-        }
-    }
-    Ok(draft)
-}
-
-/// Returns the usual context, or the model's own where that is shorter.
-fn context(home: &Home, draft: &Draft) -> u32 {
-    let path = draft.value("model.path").and_then(|path| path.as_str());
-    let header = path.and_then(|path| gguf::read(&home.root().join(path)).ok());
-    let trained = header.and_then(|header| header.trained_context());
-    let trained = trained.and_then(|tokens| u32::try_from(tokens).ok());
-    trained
-        .filter(|tokens| *tokens > 0)
-        .map_or(CONTEXT, |tokens| tokens.min(CONTEXT))
-}
-
-/// Returns what `binary.path` is to be.
-fn binary(home: &Home, args: &InitArgs) -> String {
-    let binary = args.binary.as_deref().unwrap_or("llama-server");
-    if !binary.contains(['/', '\\']) {
-        return binary.to_owned();
-    }
-    let path = from_home(home, Path::new(binary));
-    // A bare name would be looked up in PATH.
-    match path.contains(['/', '\\']) {
-        true => path,
-        false => format!("./{path}"),
-    }
-}
-
-/// Returns a path as a file of the home names it: relative when it is below the home. What was
-/// typed is relative to the current directory, if it is there.
-fn from_home(home: &Home, typed: &Path) -> String {
-    let full = fs::canonicalize(typed).unwrap_or_else(|_absent| typed.to_owned());
-    let shown = full.strip_prefix(home.root()).unwrap_or(&full);
-    shown.to_string_lossy().into_owned()
-}
-
-/// Returns the model in `models/` when there is no choice.
-fn only_model(home: &Home) -> Option<String> {
-    let mut models = fs::read_dir(home.models_dir())
-        .ok()?
-        .flatten()
-        .map(|entry| entry.path())
-        .filter(|path| {
-            path.extension()
-                .is_some_and(|ending| ending.eq_ignore_ascii_case("gguf"))
-        });
-    let only = models.next()?;
-    models.next().is_none().then(|| from_home(home, &only))
-}
-
 /// Returns the next port that no instance has and nobody listens on.
 pub(super) fn next_port(set: &ConfigSet) -> Result<u16, CliError> {
     let used: Vec<u16> = set
@@ -296,18 +251,17 @@ pub(super) fn free_port(first: u16, used: &[u16]) -> Result<u16, CliError> {
         .ok_or_else(|| CliError::new(Exit::PortInUse, format!("no port from {first} on is free")))
 }
 
-fn tell(
-    home: &Home,
-    name: &InstanceName,
-    path: &Path,
-    profile: Profile,
-    devices: &Devices,
-    output: &Output,
-) {
+fn tell(home: &Home, created: &Created, profile: Profile, output: &Output) {
+    let Created {
+        name,
+        path,
+        devices,
+        ..
+    } = created;
     let set = load::load(home);
     let row = set.rows.iter().find(|row| match row {
-        Ok(loaded) => loaded.path == path,
-        Err(broken) => broken.path == path,
+        Ok(loaded) => loaded.path == *path,
+        Err(broken) => broken.path == *path,
     });
     let findings = match row {
         Some(Ok(loaded)) => {
