@@ -1,18 +1,16 @@
 //! Servers that work, hang, stop and lie: what is seen of them, and what follows.
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
-use std::process::Stdio;
 
 use llama_orch::process::os;
 use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::support::{
-    Guarded, TestHome, complete, free_port, is_gone, kill_hard, real_server, wait_until,
+    Loads, TestHome, complete, free_port, is_gone, kill_hard, real_server, wait_until,
 };
 
 #[test]
@@ -31,7 +29,7 @@ fn a_watched_run_shows_what_it_uses_and_how_much_it_works() {
     home.simulated("a", &args, "server.parallel = 3");
     home.ok(&["daemon", "start"]);
     home.ok(&["up", "a"]);
-    let watcher = watch(&home);
+    let watcher = home.watcher();
     home.wait_for("a", "seen to work", |row| {
         number(row, "tokens_per_second") > 0.0
             && number(row, "prompt_tokens_per_second") > 0.0
@@ -58,7 +56,7 @@ fn a_real_server_is_seen_to_generate() {
     }
     home.ok(&["daemon", "start"]);
     home.ok(&["up", "r"]);
-    let watcher = watch(&home);
+    let watcher = home.watcher();
     let before = number(&home.row("r"), "cpu_percent");
     let port = port(&home, "r");
     // One answer is a matter of milliseconds; the client asks until the server is gone.
@@ -314,21 +312,11 @@ fn five_servers_that_crash_at_once_load_two_at_a_time() {
         home.wait_state(name, "failed");
         assert_eq!(home.row(name)["restarts"], 3);
     }
-    let mut loading = BTreeSet::new();
-    let mut starts = 0;
-    for event in home.events() {
-        let mut words = event.split(' ');
-        let (kind, name) = (words.next().unwrap(), words.next().unwrap().to_owned());
-        let healthy = kind == "health_changed" && event.contains(" health healthy ");
-        if kind == "started" {
-            starts += 1;
-            loading.insert(name);
-        } else if healthy || kind == "crashed" {
-            loading.remove(&name);
-        }
-        assert!(loading.len() <= 2, "{loading:?} load at once");
-    }
-    assert_eq!(starts, 5 * 4);
+    let expected = Loads {
+        starts: names.len() * 4,
+        most_at_once: 2,
+    };
+    assert_eq!(home.loads(), expected);
     home.ok(&["daemon", "stop"]);
 }
 
@@ -366,21 +354,8 @@ fn real(test: &str, home: &TestHome, name: &str, more: &str) -> bool {
     let Some((server, model)) = real_server(test, home) else {
         return false;
     };
-    home.config(
-        name,
-        &format!(
-            "binary.path = {server:?}\nmodel.path = {model:?}\nmodel.context_size = 512\n\
-             server.port = \"auto\"\n{more}\n"
-        ),
-    );
+    home.serving(name, &server, &model, more);
     true
-}
-
-/// A reader that waits for news, so that runs are measured often.
-fn watch(home: &TestHome) -> Guarded {
-    let mut command = home.command(&["ps", "--watch"]);
-    command.stdout(Stdio::null()).stderr(Stdio::null());
-    Guarded(command.spawn().unwrap())
 }
 
 fn number(row: &Value, key: &str) -> f64 {

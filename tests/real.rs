@@ -1,10 +1,8 @@
 //! A real llama-server in trouble: what the simulated one only imitates.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs;
 use std::net::TcpListener;
-use std::path::Path;
-use std::process::Stdio;
 
 use llama_orch::process::os;
 use rustix::process::Signal;
@@ -12,24 +10,8 @@ use serde_json::Value;
 
 use crate::support::gguf::{self, Shape};
 use crate::support::{
-    Guarded, TestHome, complete, free_port, kill_hard, real_server, wait_until, write_script,
+    Loads, TestHome, complete, free_port, kill_hard, real_server, wait_until, write_script,
 };
-
-/// Writes an instance that runs this program with this model; `more` is TOML.
-fn instance(home: &TestHome, name: &str, program: &Path, model: &Path, more: &str) {
-    let port = if more.contains("server.port") {
-        ""
-    } else {
-        "server.port = \"auto\"\n"
-    };
-    home.config(
-        name,
-        &format!(
-            "binary.path = {program:?}\nmodel.path = {model:?}\nmodel.context_size = 512\n\
-             {port}{more}\n"
-        ),
-    );
-}
 
 fn signal(pid: i32, signal: Signal) {
     os::signal(os::open_pidfd(pid).unwrap(), signal).unwrap();
@@ -58,7 +40,7 @@ fn a_port_taken_after_the_preflight_is_waited_for() {
     );
     let port = free_port();
     let more = format!("server.port = {port}\nrestart_policy.initial_delay = 0.1");
-    instance(&home, "r", &late, &model, &more);
+    home.serving("r", &late, &model, &more);
     home.ok(&["daemon", "start"]);
     home.ok(&["up", "r", "--no-wait"]);
     wait_until("the preflight is over", || launched.exists());
@@ -96,20 +78,15 @@ fn a_large_model_is_seen_to_load_and_a_stop_meanwhile_is_no_crash() {
     };
     gguf::write_hollow(&model, &shape);
     let more = "args = [\"--load-mode\", \"none\", \"--no-warmup\"]";
-    instance(&home, "r", &server, &model, more);
-    instance(&home, "next", &server, &model, more);
+    home.serving("r", &server, &model, more);
+    home.serving("next", &server, &model, more);
     fs::write(
         home.path().join("orchestrator.toml"),
         "[supervisor]\nmax_loading = 1\n",
     )
     .unwrap();
     home.ok(&["daemon", "start"]);
-    let watching = home
-        .command(&["ps", "--watch"])
-        .stdout(Stdio::null())
-        .spawn()
-        .unwrap();
-    let watcher = Guarded(watching);
+    let watcher = home.watcher();
     home.ok(&["up", "r", "next", "--no-wait"]);
     let row = home.wait_for("r", "seen to read", |row| {
         row["state"] == "loading" && reason(row).starts_with("reading ")
@@ -150,7 +127,7 @@ fn a_sleeping_server_is_watched_and_never_woken() {
         return;
     };
     let more = "args = [\"--sleep-idle-seconds\", \"1\"]\nhealthcheck.interval = 1";
-    instance(&home, "r", &server, &model, more);
+    home.serving("r", &server, &model, more);
     home.ok(&["daemon", "start"]);
     home.ok(&["up", "r"]);
     let log = |text: &str| {
@@ -158,12 +135,7 @@ fn a_sleeping_server_is_watched_and_never_woken() {
         String::from_utf8_lossy(&log).matches(text).count()
     };
     wait_until("it sleeps", || log("entering sleeping state") > 0);
-    let watching = home
-        .command(&["ps", "--watch"])
-        .stdout(Stdio::null())
-        .spawn()
-        .unwrap();
-    let watcher = Guarded(watching);
+    let watcher = home.watcher();
     let probes = || -> u64 {
         let text = home.ok(&["health", "r", "--history", "--json"]).stdout;
         let history: Value = serde_json::from_str(&text).unwrap();
@@ -192,15 +164,10 @@ fn watching_an_idle_server_does_not_fill_its_log_and_its_work_is_seen_all_the_sa
     let Some((server, model)) = real_server(test, &home) else {
         return;
     };
-    instance(&home, "r", &server, &model, "");
+    home.serving("r", &server, &model, "");
     home.ok(&["daemon", "start"]);
     home.ok(&["up", "r"]);
-    let watching = home
-        .command(&["ps", "--watch"])
-        .stdout(Stdio::null())
-        .spawn()
-        .unwrap();
-    let watcher = Guarded(watching);
+    let watcher = home.watcher();
     let idle = || {
         let log = home.whole_log("r", "stderr");
         String::from_utf8_lossy(&log)
@@ -238,7 +205,7 @@ fn five_real_servers_killed_at_once_come_back_two_at_a_time() {
     let names = ["r1", "r2", "r3", "r4", "r5"];
     for name in names {
         let more = "restart_policy.initial_delay = 0\nrestart_policy.backoff_multiplier = 1";
-        instance(&home, name, &server, &model, more);
+        home.serving(name, &server, &model, more);
     }
     home.ok(&["daemon", "start"]);
     home.ok(&["up", "--all"]);
@@ -254,21 +221,11 @@ fn five_real_servers_killed_at_once_come_back_two_at_a_time() {
             *pid = i32::try_from(row["pid"].as_i64().unwrap()).unwrap();
         }
     }
-    let mut loading = BTreeSet::new();
-    let mut starts = 0;
-    for event in home.events() {
-        let mut words = event.split(' ');
-        let (kind, name) = (words.next().unwrap(), words.next().unwrap().to_owned());
-        let healthy = kind == "health_changed" && event.contains(" health healthy ");
-        if kind == "started" {
-            starts += 1;
-            loading.insert(name);
-        } else if healthy || kind == "crashed" {
-            loading.remove(&name);
-        }
-        assert!(loading.len() <= 2, "{loading:?} load at once");
-    }
-    assert_eq!(starts, names.len() * 3);
+    let expected = Loads {
+        starts: names.len() * 3,
+        most_at_once: 2,
+    };
+    assert_eq!(home.loads(), expected);
     home.ok(&["daemon", "stop", "--instances"]);
 }
 
@@ -281,7 +238,7 @@ fn a_real_server_without_its_model_is_not_even_started() {
     };
     let own = home.path().join("own.gguf");
     fs::copy(model, &own).unwrap();
-    instance(&home, "r", &server, &own, "");
+    home.serving("r", &server, &own, "");
     home.ok(&["daemon", "start"]);
     home.ok(&["up", "r"]);
     fs::remove_file(&own).unwrap();

@@ -1,10 +1,12 @@
 //! A temporary home with the real programs: verbs for tests, and a clean end whatever happens.
 
+pub(crate) mod cgroup;
 pub(crate) mod gguf;
 pub(crate) mod lines;
 pub(crate) mod run;
 pub(crate) mod terminal;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::{self, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -22,6 +24,13 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 /// A home that stops everything it started when it is dropped.
 pub(crate) struct TestHome {
     folder: tempfile::TempDir,
+}
+
+/// What became of starts: see [`TestHome::loads`].
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct Loads {
+    pub(crate) starts: usize,
+    pub(crate) most_at_once: usize,
 }
 
 /// What a command printed and how it ended.
@@ -50,6 +59,22 @@ impl TestHome {
             &format!(
                 "args = [{}]\nbinary.path = \"builtin:sim\"\nserver.port = \"auto\"\n{more}\n",
                 args.join(", ")
+            ),
+        );
+    }
+
+    /// Writes an instance that runs this program with this model; `more` is TOML.
+    pub(crate) fn serving(&self, name: &str, program: &Path, model: &Path, more: &str) {
+        let port = if more.contains("server.port") {
+            ""
+        } else {
+            "server.port = \"auto\"\n"
+        };
+        self.config(
+            name,
+            &format!(
+                "binary.path = {program:?}\nmodel.path = {model:?}\nmodel.context_size = 512\n\
+                 {port}{more}\n"
             ),
         );
     }
@@ -155,6 +180,32 @@ impl TestHome {
     fn log_files(&self, name: &str, stream: &str) -> Vec<PathBuf> {
         let folder = self.path().join("logs").join(name);
         llama_orch::logs::files_of(&folder.join(format!("{stream}.log")))
+    }
+
+    /// A reader that waits for news, so that runs are measured often.
+    pub(crate) fn watcher(&self) -> Guarded {
+        let mut command = self.command(&["ps", "--watch"]);
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        Guarded(command.spawn().unwrap())
+    }
+
+    /// How often instances were started and how many of them loaded at once, by their events.
+    pub(crate) fn loads(&self) -> Loads {
+        let mut loading = BTreeSet::new();
+        let mut loads = Loads::default();
+        for event in self.events() {
+            let mut words = event.split(' ');
+            let (kind, name) = (words.next().unwrap(), words.next().unwrap().to_owned());
+            let healthy = kind == "health_changed" && event.contains(" health healthy ");
+            if kind == "started" {
+                loads.starts += 1;
+                loading.insert(name);
+            } else if healthy || kind == "crashed" {
+                loading.remove(&name);
+            }
+            loads.most_at_once = loads.most_at_once.max(loading.len());
+        }
+        loads
     }
 
     /// Events of the database, newest last, as `type instance message`.
