@@ -230,6 +230,43 @@ fn five_real_servers_killed_at_once_come_back_two_at_a_time() {
 }
 
 #[test]
+fn five_real_servers_that_crash_by_themselves_come_back_two_at_a_time() {
+    let home = TestHome::new();
+    let test = "five_real_servers_that_crash_by_themselves_come_back_two_at_a_time";
+    let Some((server, model)) = real_server(test, &home) else {
+        return;
+    };
+    // Twice each has too little memory for its threads or its model, and dies while it loads.
+    let limited = format!(
+        "#!/bin/sh\nexport GGML_NO_BACKTRACE=1\nfor word; do case $word in --port)\n  echo >>\"$0.starts\"\n  \
+         [ $(wc -l <\"$0.starts\") -gt 2 ] || ulimit -v 100000;;\nesac; done\n\
+         exec {server:?} \"$@\"\n"
+    );
+    let names = ["r1", "r2", "r3", "r4", "r5"];
+    for name in names {
+        let program = home.path().join(name);
+        write_script(&program, &limited);
+        let more = "restart_policy.initial_delay = 0\nrestart_policy.backoff_multiplier = 1";
+        home.serving(name, &program, &model, more);
+    }
+    home.ok(&["daemon", "start"]);
+    home.ok(&["up", "--all", "--no-wait"]);
+    for name in names {
+        let row = home.wait_state(name, "ready");
+        assert_eq!(row["restarts"], 2, "{row}");
+    }
+    let expected = Loads {
+        starts: names.len() * 3,
+        most_at_once: 2,
+    };
+    assert_eq!(home.loads(), expected);
+    let crashes = home.events();
+    let crashes = crashes.iter().filter(|event| event.starts_with("crashed "));
+    assert_eq!(crashes.count(), names.len() * 2);
+    home.ok(&["daemon", "stop", "--instances"]);
+}
+
+#[test]
 fn a_real_server_without_its_model_is_not_even_started() {
     let home = TestHome::new();
     let test = "a_real_server_without_its_model_is_not_even_started";
