@@ -1,6 +1,7 @@
 //! Work units whose commands the owner runs, with real processes: phases, instances, ends and
 //! their explanations, cancellation, logs. `survival` has the deaths of owners and shims.
 
+mod ends;
 mod survival;
 
 use std::fs;
