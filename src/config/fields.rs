@@ -4,6 +4,8 @@
 //! values into a spec; a field that the running server was started with also needs a line in
 //! `drift.rs`.
 
+use crate::domain::work::TimeLimit;
+
 /// One field of a file.
 #[derive(Clone, Copy, Debug)]
 pub struct Field {
@@ -177,6 +179,7 @@ pub const SETTINGS: &[Field] = &[
     field("retention.events_rows", integer(1000, 100_000_000), Change::Dynamic, "Events that are kept"),
     field("memory.refuse", Kind::Flag, Change::Dynamic, "Refuse a start that will not fit into memory"),
     field("work.max_parallel", integer(0, 10_000), Change::Dynamic, "Commands of work units that the owner runs at once; 0 runs none"),
+    field("work.time_limit", seconds(0.0, TimeLimit::MOST_SECONDS), Change::Dynamic, "How long the command of one phase of a work unit may run before it is ended and the unit needs attention; 0 means no limit"),
     field("work.remote_commands", Kind::Flag, Change::Dynamic, "Take commands of work units from beyond the socket too: whoever has the API's token can then run programs here"),
     field("models.folders", Kind::Texts, Change::Dynamic, "Folders with models, beside the usual places; relative ones are in the home"),
     field("dashboard.theme", Kind::Text, Change::Note, "Colours of the dashboard"),

@@ -10,6 +10,7 @@ use super::finding::{Finding, Severity};
 use super::home::Home;
 use super::spec::absolute;
 use super::tree::{Format, Node, Source};
+use crate::domain::work::TimeLimit;
 
 /// Instance fields that belong to one instance and cannot be a default.
 const IDENTITY: [&str; 4] = ["name", "display_name", "instance_uid", "instance_no"];
@@ -61,6 +62,8 @@ pub enum Access {
 pub struct WorkSettings {
     /// Commands running at once; 0 runs none.
     pub max_parallel: u32,
+    /// For units that have none of their own.
+    pub time_limit: TimeLimit,
     /// Whether a command is taken from anywhere but the home's own socket.
     pub remote_commands: bool,
 }
@@ -97,6 +100,7 @@ impl Default for Settings {
             memory_refuse: false,
             work: WorkSettings {
                 max_parallel: 0,
+                time_limit: TimeLimit::Endless,
                 remote_commands: false,
             },
             model_folders: Vec::new(),
@@ -159,6 +163,11 @@ impl Settings {
                 max_parallel: checked
                     .count("work.max_parallel")
                     .unwrap_or(built_in.work.max_parallel),
+                // The bounds of the field are those of a limit.
+                time_limit: checked
+                    .duration("work.time_limit")
+                    .and_then(|time| TimeLimit::of_seconds(time.as_secs_f64()).ok())
+                    .unwrap_or(built_in.work.time_limit),
                 remote_commands: checked
                     .flag("work.remote_commands")
                     .unwrap_or(built_in.work.remote_commands),

@@ -113,6 +113,24 @@ pub fn identity(pid: i32) -> io::Result<ProcessId> {
     })
 }
 
+/// Returns how long ago the process began, the time included that the machine was suspended.
+///
+/// # Errors
+///
+/// Returns an error when the kernel does not tell how long it has been up.
+pub fn age(process: ProcessId) -> io::Result<Duration> {
+    let text = String::from_utf8(read_record("/proc/uptime")?).map_err(io::Error::other)?;
+    let up = text
+        .split_whitespace()
+        .next()
+        .and_then(|word| word.parse().ok());
+    let up = up.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    let up = up.ok_or_else(|| io::Error::other("/proc/uptime is not understood"))?;
+    let ticks = rustix::param::clock_ticks_per_second().max(1);
+    let begun = Duration::from_millis(process.start_ticks * 1000 / ticks);
+    Ok(up.saturating_sub(begun))
+}
+
 /// Returns device and inode of the process's executable.
 ///
 /// # Errors

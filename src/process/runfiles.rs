@@ -80,7 +80,7 @@ pub struct SpecFile {
 }
 
 /// The work unit whose command runs: enough to know it again should the database be lost.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct UnitFile {
     pub chunk: String,
     pub phase: String,
@@ -88,6 +88,9 @@ pub struct UnitFile {
     pub instance: Option<String>,
     /// Program and arguments, by phase.
     pub commands: BTreeMap<String, Vec<String>>,
+    /// Seconds; 0 means none, absent what the home says.
+    #[serde(default)]
+    pub time_limit: Option<f64>,
 }
 
 /// Whom a stop asks before it kills. A shim that does not know the key asks the leader.

@@ -8,12 +8,13 @@ use rusqlite::{Connection, Result, TransactionBehavior, params};
 use super::predecessor;
 
 /// The steps from an empty database to the newest, in order.
-const MIGRATIONS: [&str; 5] = [
+const MIGRATIONS: [&str; 6] = [
     include_str!("../../assets/migrations/001_state.sql"),
     include_str!("../../assets/migrations/002_work_units.sql"),
     include_str!("../../assets/migrations/003_autopsy.sql"),
     include_str!("../../assets/migrations/004_work_commands.sql"),
     include_str!("../../assets/migrations/005_refusals.sql"),
+    include_str!("../../assets/migrations/006_time_limits.sql"),
 ];
 
 /// The version this program writes.

@@ -8,14 +8,15 @@ use rusqlite::{Connection, Result, Row, params};
 use crate::domain::instance::InstanceName;
 use crate::domain::run::RunId;
 use crate::domain::work::{
-    Attention, Chunk, Phase, PhaseCommand, State, StatusChange, WorkStatus, WorkUnit, Worker,
+    Attention, Chunk, Phase, PhaseCommand, State, StatusChange, TimeLimit, WorkStatus, WorkUnit,
+    Worker,
 };
 
 /// Stands in the log for the status of a unit that is gone.
 const DELETED: &str = "DELETED";
 
 const COLUMNS: &str = "chunk, phase, status, blocked_by, worktree, created_at, updated_at,
-    instance, commands, run_id, reason, evidence, remedy, since";
+    instance, commands, run_id, reason, evidence, remedy, since, time_limit";
 
 pub(super) fn save(connection: &Connection, unit: &WorkUnit) -> Result<()> {
     let worktree = unit.worktree.as_ref().map(|path| path.to_string_lossy());
@@ -23,13 +24,14 @@ pub(super) fn save(connection: &Connection, unit: &WorkUnit) -> Result<()> {
     connection
         .prepare_cached(&format!(
             "INSERT INTO work_units ({COLUMNS})
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)
              ON CONFLICT (chunk) DO UPDATE SET phase = excluded.phase, status = excluded.status,
                 blocked_by = excluded.blocked_by, worktree = excluded.worktree,
                 created_at = excluded.created_at, updated_at = excluded.updated_at,
                 instance = excluded.instance, commands = excluded.commands,
                 run_id = excluded.run_id, reason = excluded.reason,
-                evidence = excluded.evidence, remedy = excluded.remedy, since = excluded.since"
+                evidence = excluded.evidence, remedy = excluded.remedy, since = excluded.since,
+                time_limit = excluded.time_limit"
         ))?
         .execute(params![
             unit.chunk.as_str(),
@@ -46,6 +48,7 @@ pub(super) fn save(connection: &Connection, unit: &WorkUnit) -> Result<()> {
             why.and_then(|why| why.evidence.as_deref()),
             why.and_then(|why| why.remedy.as_deref()),
             unit.since,
+            unit.time_limit.map(TimeLimit::seconds),
         ])?;
     Ok(())
 }
@@ -160,6 +163,9 @@ fn unit(row: &Row<'_>) -> Result<Option<WorkUnit>> {
         commands: commands
             .map(|text| read_commands(&text))
             .unwrap_or_default(),
+        time_limit: row
+            .get::<_, Option<f64>>(14)?
+            .and_then(|seconds| TimeLimit::of_seconds(seconds).ok()),
         created_at: row.get(5)?,
         updated_at,
         since: row.get::<_, Option<f64>>(13)?.unwrap_or(updated_at),

@@ -2,6 +2,7 @@
 //! their explanations, cancellation, logs. `survival` has the deaths of owners and shims.
 
 mod ends;
+mod limits;
 mod survival;
 
 use std::fs;

@@ -13,8 +13,8 @@ use super::rfc3339;
 use crate::domain::instance::{InstanceName, InvalidName};
 use crate::domain::run::RunId;
 use crate::domain::work::{
-    Chunk, Draft, Edit, InvalidChunk, InvalidCommand, Phase, PhaseCommand, StatusChange,
-    WorkCounts, WorkSnapshot, WorkStatus, WorkUnit,
+    Chunk, Draft, Edit, InvalidChunk, InvalidCommand, InvalidLimit, Phase, PhaseCommand,
+    StatusChange, TimeLimit, WorkCounts, WorkSnapshot, WorkStatus, WorkUnit,
 };
 
 /// The longest path the kernel takes.
@@ -65,6 +65,8 @@ pub struct WorkUnitBody {
     pub instance: Option<String>,
     /// Program and arguments, by phase.
     pub commands: BTreeMap<String, Vec<String>>,
+    /// Seconds the command of one phase may run; 0 means no limit, null what `work.time_limit` says.
+    pub time_limit: Option<f64>,
     /// What the owner waits for before it runs the command of a READY unit.
     pub waiting: Option<String>,
     /// Why it needs attention.
@@ -92,7 +94,7 @@ pub struct WorkAnswerBody {
 }
 
 /// `POST /work-units`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewWorkUnit {
     #[schema(pattern = "^[a-z0-9][a-z0-9_.-]{0,63}$")]
@@ -110,10 +112,15 @@ pub struct NewWorkUnit {
     pub instance: Option<String>,
     #[serde(default)]
     pub commands: BTreeMap<String, Vec<String>>,
+    /// Seconds the command of one phase may run; 0 means no limit, absent what `work.time_limit`
+    /// says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 0, maximum = 2_592_000)]
+    pub time_limit: Option<f64>,
 }
 
 /// `PATCH /work-units/{chunk}`: what is absent stays.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct WorkUnitPatch {
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -145,6 +152,15 @@ pub struct WorkUnitPatch {
     /// Only the phases that are named; null for no more command.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub commands: BTreeMap<String, Option<Vec<String>>>,
+    /// Seconds the command of one phase may run; 0 means no limit, null what `work.time_limit`
+    /// says. It counts for a command that runs already, too.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "present"
+    )]
+    #[schema(minimum = 0, maximum = 2_592_000)]
+    pub time_limit: Option<Option<f64>>,
 }
 
 /// The query of `DELETE /work-units/{chunk}`.
@@ -185,7 +201,7 @@ pub struct StatusChangeBody {
 }
 
 /// A request that breaks a rule for the words in it.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum InvalidWork {
     #[error(transparent)]
     Chunk(#[from] InvalidChunk),
@@ -197,6 +213,8 @@ pub enum InvalidWork {
     Phase { word: String },
     #[error("{why} (phase {phase})")]
     Command { phase: Phase, why: InvalidCommand },
+    #[error(transparent)]
+    TimeLimit(#[from] InvalidLimit),
     #[error("{text:?} is not a worktree: an absolute path of at most {PATH_LIMIT} bytes")]
     Worktree { text: String },
 }
@@ -206,7 +224,11 @@ fn words<T, const COUNT: usize>(names: [(T, &'static str); COUNT]) -> String {
 }
 
 /// Tells null, which is something, from absent.
-fn present<'de, D: Deserializer<'de>>(field: D) -> Result<Option<Option<String>>, D::Error> {
+fn present<'de, T, D>(field: D) -> Result<Option<Option<T>>, D::Error>
+where
+    T: Deserialize<'de>,
+    D: Deserializer<'de>,
+{
     Option::deserialize(field).map(Some)
 }
 
@@ -280,6 +302,7 @@ impl NewWorkUnit {
             commands: commands
                 .map(|(phase, argv)| parse_command(phase, argv))
                 .collect::<Result<_, _>>()?,
+            time_limit: self.time_limit.map(TimeLimit::of_seconds).transpose()?,
         })
     }
 }
@@ -299,6 +322,7 @@ impl WorkUnitPatch {
             let name = name.as_deref();
             name.map(InstanceName::parse).transpose()
         });
+        let limit = |seconds: Option<f64>| seconds.map(TimeLimit::of_seconds).transpose();
         let blocked_by = self.blocked_by.as_deref().map(parse_chunks);
         let command = |(phase, argv): (&String, &Option<Vec<String>>)| match argv {
             Some(argv) => parse_command(phase, argv).map(|(phase, command)| (phase, Some(command))),
@@ -316,6 +340,7 @@ impl WorkUnitPatch {
                 .iter()
                 .map(command)
                 .collect::<Result<_, _>>()?,
+            time_limit: self.time_limit.map(limit).transpose()?,
         })
     }
 }
@@ -378,6 +403,7 @@ impl WorkUnitBody {
                 .iter()
                 .map(|(phase, command)| (phase.to_string(), command.argv().to_vec()))
                 .collect(),
+            time_limit: unit.time_limit.map(TimeLimit::seconds),
             waiting: snapshot.waits.get(&unit.chunk).cloned(),
             reason: why.map(|why| why.summary.clone()),
             evidence: why.and_then(|why| why.evidence.clone()),
@@ -421,6 +447,8 @@ impl From<&StatusChange> for StatusChangeBody {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn patch(json: &str) -> Result<Edit, String> {
@@ -433,6 +461,19 @@ mod tests {
         assert_eq!(patch("{}"), Ok(Edit::default()));
         let edit = patch(r#"{"worktree": null, "commands": {"PLAN": null}}"#).expect("a patch");
         assert_eq!(edit.worktree, Some(None));
+        assert_eq!(edit.time_limit, None);
+        let limits = [
+            (r#"{"time_limit": null}"#, None),
+            (r#"{"time_limit": 0}"#, Some(TimeLimit::Endless)),
+            (
+                r#"{"time_limit": 1.5}"#,
+                Some(TimeLimit::Of(Duration::from_millis(1500))),
+            ),
+        ];
+        for (json, expected) in limits {
+            let edit = patch(json).expect(json);
+            assert_eq!(edit.time_limit, Some(expected), "{json}");
+        }
         assert_eq!(edit.instance, None);
         assert_eq!(edit.commands, BTreeMap::from([(Phase::Plan, None)]));
     }
@@ -460,6 +501,10 @@ mod tests {
             (
                 r#"{"commands": {"PLAN": []}}"#,
                 "a command needs a program as its first word (phase PLAN)",
+            ),
+            (
+                r#"{"time_limit": -1}"#,
+                "-1 is not a time limit: 0 to 2592000 seconds; 0 means none",
             ),
             (
                 r#"{"blockedby": []}"#,

@@ -3,10 +3,11 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+use jiff::fmt::friendly::SpanParser;
 
 use crate::cli::args::LogOptions;
 use crate::domain::instance::InstanceName;
-use crate::domain::work::{Chunk, Phase, WorkStatus};
+use crate::domain::work::{Chunk, InvalidLimit, Phase, TimeLimit, WorkStatus};
 
 /// `work-unit …`
 #[derive(Clone, Debug, Subcommand)]
@@ -19,7 +20,8 @@ pub(in crate::cli) enum WorkCommand {
             Examples:\n  llama-orch work-unit create login\n  \
             llama-orch work-unit create tests --blocked-by login,search --worktree ../tests\n  \
             llama-orch work-unit create docs --phase IMPLEMENT --instance coder -- ./agent.sh docs\n  \
-            llama-orch work-unit create api --command PLAN='./plan.sh > plan.md' --command IMPLEMENT=./go.sh"
+            llama-orch work-unit create api --command PLAN='./plan.sh > plan.md' --command IMPLEMENT=./go.sh\n  \
+            llama-orch work-unit create build --time-limit 30m --command IMPLEMENT='make all'"
     )]
     Create(CreateArgs),
     /// List work units
@@ -83,6 +85,9 @@ pub(in crate::cli) struct Fields {
     /// Have the owner run LINE with /bin/sh in that phase
     #[arg(long, value_name = "PHASE=LINE", value_parser = command)]
     pub(super) command: Vec<(Phase, String)>,
+    /// End a command that runs longer, such as 30m; 0 for no limit (else work.time_limit counts)
+    #[arg(long, value_name = "TIME", value_parser = time_limit)]
+    pub(super) time_limit: Option<TimeLimit>,
 }
 
 #[derive(Clone, Debug, Args)]
@@ -171,6 +176,9 @@ pub(in crate::cli) struct EditArgs {
     /// Nothing is run in that phase
     #[arg(long, value_name = "PHASE", value_parser = phase)]
     pub(super) no_command: Vec<Phase>,
+    /// It has no time limit of its own: work.time_limit counts
+    #[arg(long, conflicts_with = "time_limit")]
+    pub(super) no_time_limit: bool,
     /// Print JSON
     #[arg(long)]
     pub(super) json: bool,
@@ -200,6 +208,26 @@ pub(in crate::cli) struct NoSuchWord {
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("a phase, '=' and a line for the shell, such as PLAN='make plan'; the phase is {0}")]
 pub(in crate::cli) struct NoCommand(NoSuchWord);
+
+/// The text is no time that a command may take.
+#[derive(Clone, Debug, thiserror::Error)]
+pub(in crate::cli) enum NoTimeLimit {
+    #[error("a time such as 90s, 30m or 1h 30m, seconds, or 0 for no limit")]
+    NoTime,
+    #[error(transparent)]
+    Invalid(#[from] InvalidLimit),
+}
+
+fn time_limit(text: &str) -> Result<TimeLimit, NoTimeLimit> {
+    let seconds = match text.parse::<f64>() {
+        Ok(seconds) => seconds,
+        Err(_) => SpanParser::new()
+            .parse_unsigned_duration(text)
+            .map_err(|_| NoTimeLimit::NoTime)?
+            .as_secs_f64(),
+    };
+    Ok(TimeLimit::of_seconds(seconds)?)
+}
 
 fn phase(text: &str) -> Result<Phase, NoSuchWord> {
     Phase::parse(&text.to_uppercase()).ok_or_else(|| NoSuchWord {

@@ -31,7 +31,9 @@ use crate::config::home::Home;
 use crate::config::settings::Settings;
 use crate::domain::instance::InstanceName;
 use crate::domain::log::Whose;
-use crate::domain::work::{Chunk, Phase, Refused, Waiters, WorkSet, WorkSnapshot, WorkStatus};
+use crate::domain::work::{
+    Chunk, Phase, Refused, TimeLimit, Waiters, WorkSet, WorkSnapshot, WorkStatus,
+};
 use crate::store::Reader;
 
 /// A change is asked for again this often when the owner went away before it took the request.
@@ -94,6 +96,7 @@ async fn create(target: &Target, args: &CreateArgs, output: &Output) -> Result<E
         worktree: worktree(target, &args.fields)?,
         instance: args.fields.instance.as_ref().map(InstanceName::to_string),
         commands,
+        time_limit: args.fields.time_limit.map(TimeLimit::seconds),
     };
     let answer = change(target, async |client| client.create_work_unit(&unit).await).await?;
     let exit = told(&answer, args.json, output, |unit| {
@@ -197,6 +200,10 @@ async fn edit(target: &Target, args: &EditArgs, output: &Output) -> Result<Exit,
         worktree: replaced(worktree(target, fields)?, args.no_worktree),
         instance: replaced(instance, args.no_instance),
         commands: given.chain(taken).collect(),
+        time_limit: replaced(
+            fields.time_limit.map(TimeLimit::seconds),
+            args.no_time_limit,
+        ),
         ..WorkUnitPatch::default()
     };
     if patch == WorkUnitPatch::default() {
@@ -399,7 +406,7 @@ fn worktree(target: &Target, fields: &Fields) -> Result<Option<String>, CliError
 }
 
 /// A new value, none, or what it was.
-fn replaced(value: Option<String>, none: bool) -> Option<Option<String>> {
+fn replaced<T>(value: Option<T>, none: bool) -> Option<Option<T>> {
     match (value, none) {
         (Some(value), _) => Some(Some(value)),
         (None, true) => Some(None),

@@ -133,6 +133,11 @@ pub(super) fn whole(
             field("command", &format!("{phase}: {}", argv.join(" ")));
         }
     }
+    match unit.time_limit {
+        Some(0.0) => field("time limit", "none"),
+        Some(seconds) => field("time limit", &duration(seconds)),
+        None => {}
+    }
     field("created", &local(&unit.created_at));
     if !history.is_empty() {
         lines.push("history".to_owned());

@@ -9,6 +9,7 @@ use crate::config::home::{Home, HomeOrigin};
 use crate::config::load::{ConfigSet, load};
 use crate::config::settings::Access;
 use crate::domain::instance::{Binary, Port};
+use crate::domain::work::TimeLimit;
 
 struct TestHome {
     dir: tempfile::TempDir,
@@ -153,7 +154,7 @@ fn settings_and_defaults_apply_to_every_instance() {
         [defaults.env]\nA = \"default\"\nB = \"default\"\n\
         [supervisor]\nmax_loading = 5\n[retention]\nevents_days = 1\n\
         [api]\nlisten = \"127.0.0.1:9090\"\ntoken_file = \"state/token\"\n\
-        [work]\nmax_parallel = 2\nremote_commands = true\n\
+        [work]\nmax_parallel = 2\ntime_limit = \"1h 30m\"\nremote_commands = true\n\
         [dashboard]\ntheme = \"dark\"\n[dashboard.keys]\nquit = \"x\"\n[dashbord]\na = 1";
     let home = TestHome::new(&[
         ("orchestrator.toml", settings),
@@ -196,11 +197,12 @@ fn settings_and_defaults_apply_to_every_instance() {
     );
     let work = set.settings.work;
     assert_eq!((work.max_parallel, work.remote_commands), (2, true));
+    assert_eq!(work.time_limit, TimeLimit::Of(Duration::from_secs(5400)));
     assert_eq!(set.settings.dashboard["theme"].as_str(), Some("dark"));
     assert_eq!(set.settings.dashboard["keys"]["quit"].as_str(), Some("x"));
     let told: Vec<_> = set.all_findings().map(ToString::to_string).collect();
     assert_eq!(told.len(), 2, "{told:#?}");
-    assert!(told[0].contains(":22:2: dashbord is not"), "{told:#?}");
+    assert!(told[0].contains(":23:2: dashbord is not"), "{told:#?}");
     assert!(
         told[1].contains(":4:1: defaults.colour is not"),
         "{told:#?}"

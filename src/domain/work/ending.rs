@@ -111,8 +111,14 @@ fn out_of_memory() -> (String, String) {
 
 /// Returns what the kernel showed, and the last lines that say anything.
 fn evidence(traces: &Traces) -> Option<String> {
-    let mut shown: Vec<String> = traces
-        .lines
+    let shown = [last_lines(&traces.lines), traces.oom_kill.clone()];
+    let shown: Vec<String> = shown.into_iter().flatten().collect();
+    (!shown.is_empty()).then(|| shown.join("\n"))
+}
+
+/// Returns the last lines that say anything, cut to what is kept.
+pub(super) fn last_lines(lines: &[String]) -> Option<String> {
+    let mut shown: Vec<String> = lines
         .iter()
         .rev()
         .filter(|line| !line.trim().is_empty())

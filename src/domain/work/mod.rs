@@ -10,6 +10,7 @@ mod changed;
 mod chunk;
 mod command;
 mod ending;
+mod limit;
 mod refused;
 mod set;
 #[cfg(test)]
@@ -24,6 +25,7 @@ pub use self::changed::Changed;
 pub use self::chunk::{Chunk, InvalidChunk};
 pub use self::command::{InvalidCommand, PhaseCommand};
 pub use self::ending::judge;
+pub use self::limit::{InvalidLimit, LimitOf, TimeLimit, overdue};
 pub use self::refused::Refused;
 pub use self::set::{Applied, Draft, Edit, Loaded, Order, UNIT_LIMIT, Waiters, WorkSet};
 pub use self::transition::{Illegal, PhaseEnd, Request, Step};
@@ -69,6 +71,8 @@ pub struct WorkUnit {
     pub instance: Option<InstanceName>,
     /// What the owner may run, phase by phase.
     pub commands: BTreeMap<Phase, PhaseCommand>,
+    /// How long each of them may run; what the home says when absent.
+    pub time_limit: Option<TimeLimit>,
     /// Unix seconds, as all times here.
     pub created_at: f64,
     pub updated_at: f64,

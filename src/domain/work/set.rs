@@ -15,7 +15,7 @@ use std::path::PathBuf;
 use super::transition::{self, may_leave, waiting_state};
 use super::{
     Attention, Changed, Chunk, Illegal, Phase, PhaseCommand, PhaseEnd, Refused, Request, State,
-    WorkStatus, WorkUnit,
+    TimeLimit, WorkStatus, WorkUnit,
 };
 use crate::domain::instance::InstanceName;
 use crate::domain::run::RunId;
@@ -52,6 +52,7 @@ pub struct Draft {
     pub worktree: Option<PathBuf>,
     pub instance: Option<InstanceName>,
     pub commands: BTreeMap<Phase, PhaseCommand>,
+    pub time_limit: Option<TimeLimit>,
 }
 
 /// What to change of a unit; what is `None` stays.
@@ -66,6 +67,8 @@ pub struct Edit {
     pub instance: Option<Option<InstanceName>>,
     /// Phase by phase: a new command, or `None` for no more command.
     pub commands: BTreeMap<Phase, Option<PhaseCommand>>,
+    /// Another limit, or that of the home again.
+    pub time_limit: Option<Option<TimeLimit>>,
 }
 
 /// What becomes of those that wait for a unit that is deleted before it is DONE.
@@ -204,6 +207,7 @@ impl WorkSet {
             worktree: draft.worktree,
             instance: draft.instance,
             commands: draft.commands,
+            time_limit: draft.time_limit,
             created_at: now,
             updated_at: now,
             since: now,
@@ -252,6 +256,7 @@ impl WorkSet {
         }
         unit.worktree = edit.worktree.unwrap_or(unit.worktree);
         unit.instance = edit.instance.unwrap_or(unit.instance);
+        unit.time_limit = edit.time_limit.unwrap_or(unit.time_limit);
         for (phase, command) in edit.commands {
             match command {
                 Some(command) => unit.commands.insert(phase, command),

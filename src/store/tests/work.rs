@@ -7,7 +7,8 @@ use super::{Home, block_on, close};
 use crate::domain::instance::InstanceName;
 use crate::domain::run::RunId;
 use crate::domain::work::{
-    Attention, Chunk, Phase, PhaseCommand, State, StatusChange, WorkStatus, WorkUnit, Worker,
+    Attention, Chunk, Phase, PhaseCommand, State, StatusChange, TimeLimit, WorkStatus, WorkUnit,
+    Worker,
 };
 use crate::store::{Reader, Write};
 
@@ -24,6 +25,7 @@ fn unit(name: &str, state: State) -> WorkUnit {
         worktree: None,
         instance: None,
         commands: BTreeMap::new(),
+        time_limit: None,
         created_at: 1.5,
         updated_at: 2.5,
         since: 2.25,
@@ -40,6 +42,7 @@ fn full(name: &str) -> WorkUnit {
             Phase::Implement,
             PhaseCommand::parse(argv.to_vec()).expect("a command"),
         )]),
+        time_limit: TimeLimit::of_seconds(90.5).ok(),
         ..unit(
             name,
             State::NeedsAttention {

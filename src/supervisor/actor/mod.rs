@@ -6,8 +6,8 @@
 //! configurations run on blocking threads and answer with a message.
 //!
 //! `message` is what comes in, `effects` what goes out, `reading` and `runs` are the two
-//! things that come back later; `work`, `work_runs` and
-//! `work_ends` are the same for work units.
+//! things that come back later; `work`, `work_runs`, `work_ends` and `work_limits` are the same for
+//! work units.
 
 mod effects;
 mod look_over;
@@ -18,6 +18,7 @@ mod refresh;
 mod runs;
 mod work;
 mod work_ends;
+mod work_limits;
 mod work_runs;
 
 use std::collections::HashMap;
@@ -198,6 +199,7 @@ impl Actor {
         for message in batch.drain(..) {
             self.take(message, &mut effects, &mut replies, &mut settled);
         }
+        self.limit_units();
         self.take_turns();
         self.carry_out(effects).await;
         self.act_on_units();
@@ -327,6 +329,7 @@ impl Actor {
             self.decide(input, &mut effects);
         }
         self.units.changed = true;
+        self.limit_units();
         self.take_turns();
         self.carry_out(effects).await;
         self.act_on_units();

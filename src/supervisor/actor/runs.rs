@@ -1,6 +1,6 @@
 //! The runs this owner watches: their processes' ends, and the way to stop them.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tracing::{error, warn};
 
@@ -23,6 +23,8 @@ use crate::process::runfiles::{self, SpecFile};
 pub(super) struct Watching {
     pub(super) key: u64,
     pub(super) live: Box<LiveRun>,
+    /// When its process began, by the clock that decides.
+    pub(super) begun_at: Instant,
     retry: Retry,
     /// Keeps its port from other instances.
     _claim: Option<Claim>,
@@ -39,8 +41,11 @@ enum Retry {
 
 impl Watching {
     pub(super) fn new(key: u64, live: Box<LiveRun>) -> Self {
+        let age = os::age(live.child().id).unwrap_or_default();
+        let now = Instant::now();
         Self {
             key,
+            begun_at: now.checked_sub(age).unwrap_or(now),
             live,
             retry: Retry::None,
             _claim: None,

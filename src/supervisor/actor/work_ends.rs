@@ -65,12 +65,18 @@ impl Actor {
             );
             self.announce(None, Level::Warning, EventType::LogDropped, message);
         }
-        let paths = self.unit_paths(&chunk);
-        traces.lines = ends::last_words(&paths, run, LAST_WORDS);
-        crashes::mask(&paths, &mut traces.lines);
+        traces.lines = self.last_words(&chunk, run);
         let end = judge(&chunk, exit, &traces);
         let run = RunId::new(run.run_id.clone());
         self.order(Order::End(chunk, run, end));
+    }
+
+    /// Returns the last lines of each stream, without the secrets that the command was given.
+    pub(super) fn last_words(&self, chunk: &Chunk, run: &RunFile) -> Vec<String> {
+        let paths = self.unit_paths(chunk);
+        let mut lines = ends::last_words(&paths, run, LAST_WORDS);
+        crashes::mask(&paths, &mut lines);
+        lines
     }
 
     /// Gives a run that lost its shim a new one, beside the loop.

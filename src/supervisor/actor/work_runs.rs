@@ -20,6 +20,7 @@ use super::super::work::launch::{GRACE, Job, NotLaunched, Service, launch};
 use super::super::work::need::need;
 use super::super::work::turns::{Turn, Turns};
 use super::runs::Watching;
+use super::work_limits::LimitTimer;
 use super::{Actor, Message, Scope, Waiting};
 use crate::domain::event::{EventType, Level};
 use crate::domain::instance::InstanceName;
@@ -47,6 +48,7 @@ pub(super) struct UnitRuns {
     pub(super) unproven: BTreeMap<Chunk, String>,
     /// Units of which it was told that no shim could attach to their run.
     pub(super) shimless: BTreeSet<Chunk>,
+    pub(super) limit_timer: Option<LimitTimer>,
     /// What follows once the turn is stored.
     pub(super) acts: Vec<Act>,
     /// Whether something happened since the last look whose turn it is.
@@ -83,6 +85,8 @@ pub enum UnitMessage {
         instance: InstanceName,
         why: String,
     },
+    /// A command has run as long as it may.
+    TimeIsUp,
     /// What a look at runs that nobody watches found.
     Found(Vec<FoundUnit>),
 }
@@ -109,6 +113,7 @@ impl Actor {
             }
             UnitMessage::Release(chunk) => self.units.turns.release(&chunk),
             UnitMessage::Refused { instance, why } => self.units.turns.refused(&instance, &why),
+            UnitMessage::TimeIsUp => {} // every turn looks at the limits
             UnitMessage::Found(found) => self.take_over_units(found),
         }
     }

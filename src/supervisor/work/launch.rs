@@ -289,6 +289,7 @@ mod tests {
             worktree,
             instance: None,
             commands: BTreeMap::new(),
+            time_limit: None,
             created_at: 1.0,
             updated_at: 1.0,
             since: 1.0,

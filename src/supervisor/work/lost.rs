@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::config::home::Home;
 use crate::domain::instance::InstanceName;
-use crate::domain::work::{Chunk, Draft, Phase, PhaseCommand, WorkUnit};
+use crate::domain::work::{Chunk, Draft, Phase, PhaseCommand, TimeLimit, WorkUnit};
 use crate::process::adopt::{self, Adoption};
 use crate::process::live::LiveRun;
 use crate::process::orphans;
@@ -27,6 +27,7 @@ pub fn written(unit: &WorkUnit) -> UnitFile {
         worktree: unit.worktree.clone(),
         instance: unit.instance.as_ref().map(InstanceName::to_string),
         commands: unit.commands.iter().map(words).collect(),
+        time_limit: unit.time_limit.map(TimeLimit::seconds),
     }
 }
 
@@ -66,5 +67,8 @@ fn known_again(file: UnitFile) -> Option<Draft> {
             .instance
             .and_then(|name| InstanceName::parse(&name).ok()),
         commands: commands?,
+        time_limit: file
+            .time_limit
+            .and_then(|seconds| TimeLimit::of_seconds(seconds).ok()),
     })
 }

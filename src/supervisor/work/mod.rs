@@ -206,14 +206,16 @@ mod tests {
     use std::path::PathBuf;
 
     use super::*;
-    use crate::domain::work::{Draft, Edit, Phase, PhaseCommand, WorkStatus};
+    use crate::domain::work::{Draft, Edit, Phase, PhaseCommand, TimeLimit, WorkStatus};
 
     const SHUT: WorkSettings = WorkSettings {
         max_parallel: 0,
+        time_limit: TimeLimit::Endless,
         remote_commands: false,
     };
     const OPEN: WorkSettings = WorkSettings {
         max_parallel: 0,
+        time_limit: TimeLimit::Endless,
         remote_commands: true,
     };
 
@@ -231,6 +233,7 @@ mod tests {
             worktree: None,
             instance: None,
             commands: command.into_iter().collect(),
+            time_limit: None,
         })
     }
 

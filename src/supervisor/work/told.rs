@@ -103,6 +103,7 @@ fn way(before: &WorkUnit, after: &WorkUnit) -> String {
         ("another worktree", before.worktree != after.worktree),
         ("another instance", before.instance != after.instance),
         ("other commands", before.commands != after.commands),
+        ("another time limit", before.time_limit != after.time_limit),
         ("its command has ended", before.state != after.state),
     ];
     let changed: Vec<&str> = fields

@@ -29,6 +29,7 @@ fn draft(name: &str, needs: Option<&str>, waits_for: &[&str]) -> Draft {
         worktree: None,
         instance: needs.map(instance),
         commands: BTreeMap::from([(Phase::Goal, command)]),
+        time_limit: None,
     }
 }
 

@@ -35,6 +35,7 @@ fn unit(name: &str, phase: &str, status: WorkStatus, age: f64) -> WorkUnitBody {
         created_at: since.clone(),
         updated_at: since.clone(),
         since,
+        time_limit: None,
     }
 }
 

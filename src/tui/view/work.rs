@@ -289,6 +289,11 @@ fn facts(model: &Model, unit: &WorkUnitBody) -> Vec<(&'static str, String, Role)
         let argv = unit.commands.get(phase).map(|argv| argv.join(" "));
         fact(phase, argv, Role::Text);
     }
+    let limit = unit.time_limit.map(|seconds| match seconds > 0.0 {
+        true => units::duration(seconds),
+        false => "none".to_owned(),
+    });
+    fact("time limit", limit, Role::Text);
     if !unit.commands.is_empty() {
         let key = model.keymap.first(Action::Work(WorkAction::Log));
         let text = format!("{key} shows it; llama-orch work-unit logs {}", unit.chunk);

@@ -21,6 +21,7 @@ fn draft(name: &str, waits_for: &[&str]) -> Draft {
         worktree: None,
         instance: None,
         commands: BTreeMap::new(),
+        time_limit: None,
     }
 }
 

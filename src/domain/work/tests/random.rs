@@ -42,6 +42,7 @@ fn orders() -> impl Strategy<Value = Vec<Order>> {
                 worktree: None,
                 instance: None,
                 commands: BTreeMap::new(),
+                time_limit: None,
             })
         });
     let optional = |chance| proptest::option::weighted(chance, any_status());
