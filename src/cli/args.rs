@@ -430,7 +430,7 @@ pub(super) enum DaemonCommand {
         /// Stop all instances and all commands of work units, too
         #[arg(long)]
         instances: bool,
-        /// Kill the supervisor at once; what it runs is not asked to end
+        /// Kill the supervisor at once; with --instances everything else, too, without asking it to end
         #[arg(long)]
         force: bool,
     },

@@ -7,7 +7,6 @@ use crate::domain::exit::RunExit;
 use crate::domain::fleet::FleetSnapshot;
 use crate::domain::instance::InstanceName;
 use crate::domain::lifecycle::{Desired, Failure, Status};
-use crate::domain::run::StopMode;
 use crate::domain::work::Chunk;
 use crate::process::adopt::{self, Adoption};
 use crate::process::runfiles::{self, RunFile, RunPaths, SpecFile};
@@ -28,6 +27,20 @@ pub(super) fn living(home: &Home) -> Vec<InstanceName> {
             matches!(found, Adoption::Live(_) | Adoption::ShimGone(_))
         })
         .collect()
+}
+
+/// Returns the instances that run or that the next owner would start.
+#[must_use]
+pub(super) fn to_stop(home: &Home) -> Vec<InstanceName> {
+    let mut names = living(home);
+    let fleet = fleet(home, &load::load(home));
+    let wanted = fleet.instances.into_iter().filter(|(_, instance)| {
+        instance.desired == Desired::Running && !matches!(instance.phase, Phase::Failed { .. })
+    });
+    names.extend(wanted.map(|(name, _)| name));
+    names.sort();
+    names.dedup();
+    names
 }
 
 /// Returns the work units whose command runs, in the same way.
@@ -169,11 +182,11 @@ fn ended(
 ) -> Found {
     let traces = ends::traces(paths, run, &exit, &mut OomWatch::default());
     let asked = match (exit.requested, desired) {
-        (true, Desired::Stopped) => Asked::Stop(StopMode::Gentle),
-        (true, Desired::Running) | (false, _) => Asked::Nothing,
+        (Some(mode), Desired::Stopped) => Asked::Stop(mode),
+        (Some(_), Desired::Running) | (None, _) => Asked::Nothing,
     };
     let autopsy = examine(&exit, &traces, &asked, Readiness::NotSeen).of(name);
-    let phase = if exit.requested || desired == Desired::Stopped {
+    let phase = if exit.requested.is_some() || desired == Desired::Stopped {
         told(stored)
     } else {
         failed(&autopsy.summary)

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::run::StopMode;
+
 /// What the kernel said of the ended process. Never invented: an unknown end is an absent value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ExitStatus {
@@ -21,8 +23,8 @@ pub struct RunExit {
     pub ended_at: f64,
     /// Log bytes that could not be written (full disk).
     pub dropped_bytes: u64,
-    /// Whether a stop had been asked for before the end.
-    pub requested: bool,
+    /// How it had been told to stop before it ended; `None` when nobody asked for its end.
+    pub requested: Option<StopMode>,
 }
 
 impl ExitStatus {

@@ -173,6 +173,7 @@ pub fn collect_exit(paths: &RunPaths, run: &RunFile, child: Option<&Watched>) ->
             .unwrap_or_default()
             .as_secs_f64(),
         requested: run.stopping_since.is_some(),
+        stop: run.stop,
         dropped_bytes: 0,
         user_ms: 0,
         system_ms: 0,

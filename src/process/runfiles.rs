@@ -15,7 +15,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::exit::{ExitStatus, RunExit};
-use crate::domain::run::ProcessId;
+use crate::domain::run::{ProcessId, StopMode};
 
 /// The version of the files and of the shim's arguments.
 pub const PROTOCOL: u32 = 1;
@@ -104,6 +104,14 @@ pub enum AskFile {
     Tree,
 }
 
+/// How hard a run was told to stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StopFile {
+    Gentle,
+    Kill,
+}
+
 /// A counter of OOM kills and what it said.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OomFile {
@@ -151,6 +159,9 @@ pub struct RunFile {
     /// Unix seconds of the first stop request.
     #[serde(default)]
     pub stopping_since: Option<f64>,
+    /// How hard it was told to stop; absent before that.
+    #[serde(default)]
+    pub stop: Option<StopFile>,
     /// The writing shim is not the server's parent.
     #[serde(default)]
     pub attached: bool,
@@ -179,6 +190,9 @@ pub struct ExitFile {
     /// A stop had been asked for.
     #[serde(default)]
     pub requested: bool,
+    /// How hard it was told to stop; a shim of an older version does not say.
+    #[serde(default)]
+    pub stop: Option<StopFile>,
     /// Log bytes that could not be written.
     #[serde(default)]
     pub dropped_bytes: u64,
@@ -288,7 +302,33 @@ impl From<ChildFile> for ProcessId {
     }
 }
 
+impl From<StopFile> for StopMode {
+    fn from(file: StopFile) -> Self {
+        match file {
+            StopFile::Gentle => Self::Gentle,
+            StopFile::Kill => Self::Kill,
+        }
+    }
+}
+
+impl RunFile {
+    /// Returns how it was told to stop; `None` when it was not. Most are told gently, and older
+    /// shims do not say.
+    #[must_use]
+    pub fn stopping(&self) -> Option<StopMode> {
+        self.stopping_since?;
+        Some(self.stop.map_or(StopMode::Gentle, StopMode::from))
+    }
+}
+
 impl ExitFile {
+    /// Returns how it was told to stop; `None` when nobody asked for its end.
+    #[must_use]
+    pub fn requested(&self) -> Option<StopMode> {
+        let mode = self.stop.map_or(StopMode::Gentle, StopMode::from);
+        self.requested.then_some(mode)
+    }
+
     /// Returns how the leader ended; `None` when nobody learned it.
     #[must_use]
     pub fn status(&self) -> Option<ExitStatus> {
@@ -308,7 +348,7 @@ impl From<ExitFile> for RunExit {
             started_at: file.started_at,
             ended_at: file.ended_at,
             dropped_bytes: file.dropped_bytes,
-            requested: file.requested,
+            requested: file.requested(),
         }
     }
 }

@@ -222,7 +222,7 @@ fn end_run(connection: &Connection, known: &mut KnownInstances, ended: &RunEnded
             exit.status.and_then(|status| status.code()),
             exit.status.and_then(|status| status.signal()),
             exit.core_dumped,
-            exit.requested,
+            exit.requested.is_some(),
             i64::try_from(exit.dropped_bytes).unwrap_or(i64::MAX),
             autopsy.map(|autopsy| autopsy.cause.as_str()),
             autopsy.map(|autopsy| autopsy.summary.as_str()),

@@ -35,7 +35,7 @@ use crate::domain::exit::RunExit;
 use crate::domain::fleet::FleetSnapshot;
 use crate::domain::instance::InstanceName;
 use crate::domain::lifecycle::Desired;
-use crate::domain::run::{RunId, StopMode};
+use crate::domain::run::RunId;
 use crate::domain::work::{Chunk, WorkSnapshot};
 use crate::process::adopt::{self, Adoption};
 use crate::process::launch::ShimProgram;
@@ -275,7 +275,7 @@ impl Actor {
         match adoption {
             Adoption::Nothing => None,
             Adoption::Live(live) => {
-                let stopping = live.run.stopping_since.map(|_| StopMode::Gentle);
+                let stopping = live.run.stopping();
                 let up = remembered.continued(&name, launch::up(&live, spec));
                 if covered {
                     self.watch(&name, live);
@@ -283,7 +283,7 @@ impl Actor {
                 Some(Input::Adopted { name, up, stopping })
             }
             Adoption::ShimGone(live) => {
-                let stopping = live.run.stopping_since.map(|_| StopMode::Gentle);
+                let stopping = live.run.stopping();
                 let up = remembered.continued(&name, launch::up(&live, spec));
                 if covered {
                     self.attach_again(name.clone(), live);
@@ -310,7 +310,7 @@ impl Actor {
                     started_at: run.started_at,
                     ended_at: wall(),
                     dropped_bytes: 0,
-                    requested: run.stopping_since.is_some(),
+                    requested: run.stopping(),
                 };
                 let traces = Traces {
                     rebooted: true,

@@ -2,6 +2,7 @@
 //! their explanations, cancellation, logs. `survival` has the deaths of owners and shims.
 
 mod ends;
+mod forced;
 mod limits;
 mod survival;
 
@@ -32,7 +33,14 @@ impl Rig {
 
     /// Changes how many commands may run at once, and how long a stopped one may take.
     fn places(&self, places: u32, grace: u32) {
-        let text = format!("[work]\nmax_parallel = {places}\n[supervisor]\nstop_grace = {grace}\n");
+        self.settings(places, grace, "");
+    }
+
+    /// As [`Rig::places`], with another line of `[work]`.
+    fn settings(&self, places: u32, grace: u32, more: &str) {
+        let text = format!(
+            "[work]\nmax_parallel = {places}\n{more}\n[supervisor]\nstop_grace = {grace}\n"
+        );
         fs::write(self.home.path().join("orchestrator.toml"), text).unwrap();
     }
 

@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::rfc3339;
+use super::{StopModeBody, rfc3339};
 use crate::domain::instance::{InstanceName, InvalidName};
-use crate::domain::run::RunId;
+use crate::domain::run::{RunId, StopMode};
 use crate::domain::work::{
     Chunk, Draft, Edit, InvalidChunk, InvalidCommand, InvalidLimit, Phase, PhaseCommand,
     StatusChange, TimeLimit, WorkCounts, WorkSnapshot, WorkStatus, WorkUnit,
@@ -129,6 +129,10 @@ pub struct WorkUnitPatch {
     /// Goes with the status `NEEDS_ATTENTION`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// How the command that the owner runs for it is stopped, gently when absent; goes with the
+    /// status `NEEDS_ATTENTION`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stop: Option<StopModeBody>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(pattern = "^(GOAL|PLAN|IMPLEMENT|COMPLETE)$")]
     pub phase: Option<String>,
@@ -331,6 +335,7 @@ impl WorkUnitPatch {
         Ok(Edit {
             status: self.status.as_deref().map(parse_status).transpose()?,
             reason: self.reason.clone(),
+            stop: self.stop.map(StopMode::from),
             phase: self.phase.as_deref().map(parse_phase).transpose()?,
             blocked_by: blocked_by.transpose()?,
             worktree: worktree.transpose()?,

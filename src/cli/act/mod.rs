@@ -95,6 +95,7 @@ pub(super) async fn down(home: &Home, args: &DownArgs, output: &Output) -> Resul
 pub(super) async fn stop_all(
     home: &Home,
     names: &[InstanceName],
+    mode: StopMode,
     output: &Output,
 ) -> Result<Exit, CliError> {
     if names.is_empty() {
@@ -106,7 +107,7 @@ pub(super) async fn stop_all(
         tag: None,
     };
     let mut session = session::act_on(home, names).await?;
-    let verb = Verb::Down(StopMode::Gentle);
+    let verb = Verb::Down(mode);
     let patience = Patience::Endless;
     let result = command_all(
         home,

@@ -1,7 +1,7 @@
 //! `daemon stop`: ends the owner, and with `--instances` everything that it ran.
 //!
 //! The owner goes first: it would start instances again for the work units whose turn comes next.
-//! What still runs then is stopped as without an owner.
+//! What still runs then is stopped as without an owner, with `--force` at once and unasked.
 
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::time::Duration;
@@ -39,63 +39,85 @@ pub(in crate::cli) async fn end(home: &Home, output: &Output) -> Result<Exit, Cl
     run(home, What::Owner, StopMode::Gentle, output).await
 }
 
-/// `llama-orch daemon stop`; `mode` is how the owner is stopped, what it ran is stopped gently.
+/// `llama-orch daemon stop`; `mode` is how everything is stopped that is to be.
 ///
 /// # Errors
 ///
-/// Returns an error when there is no owner, it does not end, or the home cannot be owned then.
+/// Returns an error when there is nothing to stop, the owner does not end, or the home cannot be
+/// owned then.
 pub(super) async fn run(
     home: &Home,
     what: What,
     mode: StopMode,
     output: &Output,
 ) -> Result<Exit, CliError> {
-    let Some(owner) = owner_process(home) else {
-        output.say("no daemon runs");
-        return Err(CliError::new(Exit::Daemon, "there is nothing to stop"));
-    };
-    match mode {
-        StopMode::Kill => {
-            pidfd_send_signal(&owner.fd, Signal::KILL).map_err(std::io::Error::from)?;
-        }
-        StopMode::Gentle => {
-            let client = Client::socket(&home.socket());
-            if what == What::Everything {
-                call_off_restarts(home, &client, output).await?;
+    match owner_process(home) {
+        Some(owner) => {
+            let said = end_owner(home, owner, mode).await?;
+            match what {
+                What::Owner => {
+                    output.say(&format!("{said}; instances keep running"));
+                    tell_of_commands(&offline::living_units(home), output);
+                    Ok(Exit::Success)
+                }
+                What::Everything => {
+                    output.say(&said);
+                    end_everything(home, mode, output).await
+                }
             }
-            client.stop_owner().await?;
+        }
+        None => {
+            output.say("no daemon runs");
+            let left = !offline::living(home).is_empty() || !offline::living_units(home).is_empty();
+            match (what, left) {
+                // An earlier one left it, perhaps a forced stop that was interrupted.
+                (What::Everything, true) => end_everything(home, mode, output).await,
+                (What::Owner, true) => Err(nothing_to_stop().with_hint(
+                    "stop what runs without one, too: llama-orch daemon stop --instances",
+                )),
+                (What::Owner | What::Everything, false) => Err(nothing_to_stop()),
+            }
         }
     }
-    let fd = owner.fd;
+}
+
+fn nothing_to_stop() -> CliError {
+    CliError::new(Exit::Daemon, "there is nothing to stop")
+}
+
+/// Ends the owner and waits until it is gone; returns what is said of it.
+async fn end_owner(home: &Home, owner: OwnerProcess, mode: StopMode) -> Result<String, CliError> {
+    let OwnerProcess { pid, fd } = owner;
+    let said = match mode {
+        StopMode::Kill => {
+            pidfd_send_signal(&fd, Signal::KILL).map_err(std::io::Error::from)?;
+            format!("daemon killed (pid {pid})")
+        }
+        StopMode::Gentle => {
+            Client::socket(&home.socket()).stop_owner().await?;
+            format!("daemon stopped (pid {pid})")
+        }
+    };
     let gone = tokio::task::spawn_blocking(move || readable_within(&fd, STOP_TIME)).await;
     if !gone.unwrap_or(false) {
-        let message = format!("the owner (pid {}) is still there", owner.pid);
+        let message = format!("the owner (pid {pid}) is still there");
         return Err(CliError::new(Exit::Daemon, message)
             .with_hint("kill it: llama-orch daemon stop --force (instances keep running)"));
     }
-    let units = offline::living_units(home);
-    match what {
-        What::Owner => {
-            let pid = owner.pid;
-            output.say(&format!(
-                "daemon stopped (pid {pid}); instances keep running"
-            ));
-            tell_of_commands(&units, output);
-            Ok(Exit::Success)
-        }
-        What::Everything => {
-            output.say(&format!("daemon stopped (pid {})", owner.pid));
-            let commands = match units.is_empty() {
-                true => Exit::Success,
-                false => work::stop_commands(home, output).await?,
-            };
-            let names = offline::living(home);
-            let instances = act::stop_all(home, &names, output).await?;
-            match commands {
-                Exit::Success => Ok(instances),
-                failed => Ok(failed),
-            }
-        }
+    Ok(said)
+}
+
+/// Stops what an owner left, and what the next one would start again.
+async fn end_everything(home: &Home, mode: StopMode, output: &Output) -> Result<Exit, CliError> {
+    let commands = match offline::living_units(home).is_empty() {
+        true => Exit::Success,
+        false => work::stop_commands(home, mode, output).await?,
+    };
+    let names = offline::to_stop(home);
+    let instances = act::stop_all(home, &names, mode, output).await?;
+    match commands {
+        Exit::Success => Ok(instances),
+        failed => Ok(failed),
     }
 }
 
@@ -110,18 +132,6 @@ fn tell_of_commands(units: &[Chunk], output: &Output) {
     output.hint(&format!(
         "stop one: llama-orch work-unit status {first} NEEDS_ATTENTION"
     ));
-}
-
-/// Stops instances that are down and would be started again: the next owner would do it.
-async fn call_off_restarts(home: &Home, client: &Client, output: &Output) -> Result<(), CliError> {
-    let rows = client.instances().await?.to_snapshot().rows;
-    let names: Vec<_> = rows
-        .into_iter()
-        .filter(|row| !row.status.is_live() && row.restart_at.is_some())
-        .map(|row| row.name)
-        .collect();
-    act::stop_all(home, &names, output).await?;
-    Ok(())
 }
 
 /// The process at the other end of the socket.

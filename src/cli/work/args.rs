@@ -140,6 +140,9 @@ pub(in crate::cli) struct StatusArgs {
     /// Why it needs attention
     #[arg(long, value_name = "TEXT", requires = "status")]
     pub(super) reason: Option<String>,
+    /// With NEEDS_ATTENTION: kill the owner's command at once, without asking it to end
+    #[arg(long, requires = "status")]
+    pub(super) force: bool,
     /// Also move it to this phase
     #[arg(long, value_name = "PHASE", value_parser = phase)]
     pub(super) phase: Option<Phase>,

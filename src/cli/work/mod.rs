@@ -24,8 +24,8 @@ use super::{logs, session};
 use crate::api::client::{Client, ClientError};
 use crate::api::error::ErrorCode;
 use crate::api::wire::{
-    NewWorkUnit, StatusChangeBody, WorkAnswerBody, WorkHistoryBody, WorkUnitBody, WorkUnitPatch,
-    WorkUnitsBody,
+    NewWorkUnit, StatusChangeBody, StopModeBody, WorkAnswerBody, WorkHistoryBody, WorkUnitBody,
+    WorkUnitPatch, WorkUnitsBody,
 };
 use crate::config::home::Home;
 use crate::config::settings::Settings;
@@ -178,6 +178,7 @@ async fn status(target: &Target, args: &StatusArgs, output: &Output) -> Result<E
     let patch = WorkUnitPatch {
         status: args.status.map(|status| status.to_string()),
         reason: args.reason.clone(),
+        stop: args.force.then_some(StopModeBody::Kill),
         phase: args.phase.map(|phase| phase.to_string()),
         ..WorkUnitPatch::default()
     };

@@ -6,14 +6,16 @@ use super::super::exit::{CliError, Exit};
 use super::super::output::Output;
 use super::super::session;
 use crate::api::client::Client;
-use crate::api::wire::{WorkUnitBody, WorkUnitPatch};
+use crate::api::wire::{StopModeBody, WorkUnitBody, WorkUnitPatch};
 use crate::config::home::Home;
 use crate::config::settings::Settings;
+use crate::domain::run::StopMode;
 use crate::domain::work::{Chunk, WorkStatus};
 use crate::supervisor::work::launch::GRACE;
 
-/// What is told of a unit whose command was stopped.
-const REASON: &str = "its command was stopped together with the daemon";
+/// What is told of a unit whose command was stopped, and of one whose command was killed.
+const STOPPED: &str = "its command was stopped together with the daemon";
+const KILLED: &str = "its command was killed together with the daemon, as it was asked for";
 
 /// From the end by force until the end is known.
 const SLACK: Duration = Duration::from_secs(10);
@@ -24,29 +26,41 @@ const SLACK: Duration = Duration::from_secs(10);
 /// # Errors
 ///
 /// Returns an error when the home can be neither reached nor owned.
-pub(in crate::cli) async fn stop_commands(home: &Home, output: &Output) -> Result<Exit, CliError> {
+pub(in crate::cli) async fn stop_commands(
+    home: &Home,
+    mode: StopMode,
+    output: &Output,
+) -> Result<Exit, CliError> {
     let session = session::act_on(home, &[]).await?;
     let patience = Settings::load(home).supervisor.stop_grace.unwrap_or(GRACE) + SLACK;
-    let result = stop_through(&session.client, patience, output).await;
+    let result = stop_through(&session.client, mode, patience, output).await;
     session.end().await;
     result
 }
 
 async fn stop_through(
     client: &Client,
+    mode: StopMode,
     patience: Duration,
     output: &Output,
 ) -> Result<Exit, CliError> {
     let mut body = client.work_units().await?;
-    let patch = WorkUnitPatch {
-        status: Some(WorkStatus::NeedsAttention.to_string()),
-        reason: Some(REASON.to_owned()),
-        ..WorkUnitPatch::default()
-    };
     let running = WorkStatus::Running.to_string();
     for unit in body.units.iter().filter(|unit| runs(unit)) {
-        // Another one is being stopped already.
-        if let (true, Ok(chunk)) = (unit.status == running, Chunk::parse(&unit.chunk)) {
+        let reason = match (unit.status == running, mode) {
+            (true, StopMode::Gentle) => Some(STOPPED),
+            (true, StopMode::Kill) => Some(KILLED),
+            // It is being stopped already, and somebody said why.
+            (false, StopMode::Gentle) => continue,
+            (false, StopMode::Kill) => None,
+        };
+        let patch = WorkUnitPatch {
+            status: Some(WorkStatus::NeedsAttention.to_string()),
+            reason: reason.map(str::to_owned),
+            stop: Some(StopModeBody::from(mode)),
+            ..WorkUnitPatch::default()
+        };
+        if let Ok(chunk) = Chunk::parse(&unit.chunk) {
             client.change_work_unit(&chunk, &patch).await?;
         }
     }
@@ -56,6 +70,10 @@ async fn stop_through(
         .filter(|unit| runs(unit))
         .map(|unit| unit.chunk.clone())
         .collect();
+    let how = match mode {
+        StopMode::Gentle => "stopped",
+        StopMode::Kill => "killed",
+    };
     let deadline = tokio::time::Instant::now() + patience;
     loop {
         open.retain(|chunk| {
@@ -64,7 +82,7 @@ async fn stop_through(
                 .iter()
                 .any(|unit| unit.chunk == *chunk && runs(unit));
             if over {
-                output.say(&format!("{chunk}: its command is stopped"));
+                output.say(&format!("{chunk}: its command is {how}"));
                 output.hint(&format!(
                     "run it again: llama-orch work-unit status {chunk} READY"
                 ));

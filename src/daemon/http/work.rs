@@ -224,7 +224,7 @@ fn code(error: &WorkError) -> ErrorCode {
             | Refused::WaitedFor { .. }
             | Refused::TooMany => ErrorCode::Conflict,
             Refused::UnknownBlocker { .. } | Refused::Circular(_) => ErrorCode::Unprocessable,
-            Refused::NeedlessReason => ErrorCode::Invalid,
+            Refused::NeedlessReason | Refused::NeedlessStop => ErrorCode::Invalid,
         },
         WorkError::UnknownInstance(_) => ErrorCode::Unprocessable,
         WorkError::OnlyHere { .. } => ErrorCode::Forbidden,

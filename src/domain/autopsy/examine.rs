@@ -68,7 +68,7 @@ pub fn examine(exit: &RunExit, traces: &Traces, asked: &Asked, readiness: Readin
         }
         Asked::Nothing => {}
     }
-    if exit.requested {
+    if exit.requested.is_some() {
         let summary = "its shim was told to stop from outside, as a system shutdown does";
         return plain(Cause::KilledFromOutside, summary);
     }

@@ -339,7 +339,7 @@ fn exit(status: Option<ExitStatus>) -> RunExit {
         started_at: 0.0,
         ended_at: 1.0,
         dropped_bytes: 0,
-        requested: false,
+        requested: None,
     }
 }
 
@@ -446,7 +446,7 @@ fn signals_explain_themselves_when_the_log_does_not() {
 fn what_we_asked_and_what_the_kernel_counted_come_before_the_log() {
     let kill = exit(Some(Signal(9)));
     let asked_by_shim = RunExit {
-        requested: true,
+        requested: Some(StopMode::Gentle),
         ..exit(Some(Signal(15)))
     };
     let log = recording("truncated_model");

@@ -3,6 +3,7 @@
 use super::{Attention, Chunk, PhaseEnd};
 use crate::domain::autopsy::Traces;
 use crate::domain::exit::{ExitStatus, RunExit};
+use crate::domain::run::StopMode;
 
 /// Lines of the command's own words that are kept.
 const EVIDENCE_LINES: usize = 8;
@@ -19,7 +20,9 @@ const SHELL_SIGNAL: i32 = 128;
 #[must_use]
 pub fn judge(chunk: &Chunk, exit: &RunExit, traces: &Traces) -> PhaseEnd {
     match exit.status {
-        Some(ExitStatus::Code(0)) if !exit.requested && !traces.rebooted => PhaseEnd::Succeeded,
+        Some(ExitStatus::Code(0)) if exit.requested.is_none() && !traces.rebooted => {
+            PhaseEnd::Succeeded
+        }
         Some(_) | None => PhaseEnd::Failed(explain(chunk, exit, traces)),
     }
 }
@@ -33,10 +36,13 @@ fn explain(chunk: &Chunk, exit: &RunExit, traces: &Traces) -> Attention {
             "the machine was rebooted under its command".to_owned(),
             remedy,
         )
-    } else if exit.requested {
-        let summary = match exit.status {
-            Some(status) => format!("its command was told to stop; it {}", was(status)),
-            None => "its command was told to stop".to_owned(),
+    } else if let Some(mode) = exit.requested {
+        let summary = match (exit.status, mode) {
+            (Some(ExitStatus::Signal(SIGKILL)), StopMode::Kill) => {
+                "its command was killed at once, as it was asked for".to_owned()
+            }
+            (Some(status), _) => format!("its command was told to stop; it {}", was(status)),
+            (None, _) => "its command was told to stop".to_owned(),
         };
         (summary, again)
     } else {
@@ -126,7 +132,6 @@ pub(super) fn last_lines(lines: &[String]) -> Option<String> {
         .map(|line| line.trim_end().chars().take(LINE_LIMIT).collect())
         .collect();
     shown.reverse();
-    shown.extend(traces.oom_kill.clone());
     (!shown.is_empty()).then(|| shown.join("\n"))
 }
 
@@ -141,7 +146,7 @@ mod tests {
             started_at: 1.0,
             ended_at: 2.0,
             dropped_bytes: 0,
-            requested: false,
+            requested: None,
         }
     }
 
@@ -165,7 +170,11 @@ mod tests {
         let code = |code| exit(Some(ExitStatus::Code(code)));
         let signal = |signal| exit(Some(ExitStatus::Signal(signal)));
         let requested = |exit| RunExit {
-            requested: true,
+            requested: Some(StopMode::Gentle),
+            ..exit
+        };
+        let killed = |exit| RunExit {
+            requested: Some(StopMode::Kill),
             ..exit
         };
         let oom = || Traces {
@@ -238,6 +247,11 @@ mod tests {
                 requested(code(0)),
                 said(&[]),
                 Some("its command was told to stop; it exited with code 0"),
+            ),
+            (
+                killed(signal(9)),
+                oom(),
+                Some("its command was killed at once, as it was asked for"),
             ),
             (
                 requested(signal(15)),

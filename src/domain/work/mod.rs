@@ -28,7 +28,7 @@ pub use self::ending::judge;
 pub use self::limit::{InvalidLimit, LimitOf, TimeLimit, overdue};
 pub use self::refused::Refused;
 pub use self::set::{Applied, Draft, Edit, Loaded, Order, UNIT_LIMIT, Waiters, WorkSet};
-pub use self::transition::{Illegal, PhaseEnd, Request, Step};
+pub use self::transition::{Illegal, PhaseEnd, Request, RunStop, Step};
 use super::instance::InstanceName;
 use super::run::RunId;
 use super::words::words;

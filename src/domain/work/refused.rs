@@ -20,6 +20,8 @@ pub enum Refused {
     WaitedFor { chunk: Chunk, by: Vec<Chunk> },
     #[error("a reason goes with the status NEEDS_ATTENTION only")]
     NeedlessReason,
+    #[error("a command is stopped with the status NEEDS_ATTENTION only")]
+    NeedlessStop,
     #[error("a home holds at most {UNIT_LIMIT} work units")]
     TooMany,
 }
@@ -29,7 +31,7 @@ impl Refused {
     #[must_use]
     pub fn hint(&self) -> Option<&'static str> {
         match self {
-            Self::Unknown(_) | Self::NeedlessReason => None,
+            Self::Unknown(_) | Self::NeedlessReason | Self::NeedlessStop => None,
             Self::Exists { .. } => Some("change that one, or delete it first"),
             Self::UnknownBlocker { .. } => Some("create what it waits for first"),
             Self::Circular(_) => Some("take one of these out of the other's blocked_by"),

@@ -14,11 +14,11 @@ use std::path::PathBuf;
 
 use super::transition::{self, may_leave, waiting_state};
 use super::{
-    Attention, Changed, Chunk, Illegal, Phase, PhaseCommand, PhaseEnd, Refused, Request, State,
-    TimeLimit, WorkStatus, WorkUnit,
+    Attention, Changed, Chunk, Illegal, Phase, PhaseCommand, PhaseEnd, Refused, Request, RunStop,
+    State, TimeLimit, WorkStatus, WorkUnit,
 };
 use crate::domain::instance::InstanceName;
-use crate::domain::run::RunId;
+use crate::domain::run::{RunId, StopMode};
 
 /// Units a home holds at most; each change looks at all of them.
 pub const UNIT_LIMIT: usize = 10_000;
@@ -61,6 +61,9 @@ pub struct Edit {
     pub status: Option<WorkStatus>,
     /// Why it needs attention; goes with that status.
     pub reason: Option<String>,
+    /// How the command that the owner runs for it is stopped, gently unless said; goes with that
+    /// status, too.
+    pub stop: Option<StopMode>,
     pub phase: Option<Phase>,
     pub blocked_by: Option<BTreeSet<Chunk>>,
     pub worktree: Option<Option<PathBuf>>,
@@ -88,7 +91,7 @@ pub struct Applied {
     /// Everything that is different now; empty when nothing is.
     pub changes: Vec<Changed>,
     /// The run of this unit that has to be stopped now.
-    pub stop: Option<RunId>,
+    pub stop: Option<RunStop>,
 }
 
 /// Units read from the database, made fit for each other.
@@ -184,7 +187,7 @@ impl WorkSet {
             Order::Delete(chunk, waiters) => self.delete(&chunk, waiters, now),
             Order::Begin(chunk, run) => self.step(&chunk, Request::Begin(run), now),
             Order::End(chunk, run, end) => self.step(&chunk, Request::Ended(run, end), now),
-            Order::Flag(chunk, why) => self.step(&chunk, Request::Flag(why), now),
+            Order::Flag(chunk, why) => self.step(&chunk, Request::Flag(why, StopMode::Gentle), now),
         }
     }
 
@@ -227,8 +230,13 @@ impl WorkSet {
             chunk: chunk.clone(),
             why,
         };
-        if edit.reason.is_some() && edit.status != Some(WorkStatus::NeedsAttention) {
-            return Err(Refused::NeedlessReason);
+        if edit.status != Some(WorkStatus::NeedsAttention) {
+            if edit.reason.is_some() {
+                return Err(Refused::NeedlessReason);
+            }
+            if edit.stop.is_some() {
+                return Err(Refused::NeedlessStop);
+            }
         }
         if let Some(blocked_by) = edit.blocked_by {
             self.check_blockers(chunk, &blocked_by)?;
@@ -238,9 +246,14 @@ impl WorkSet {
         if let Some(status) = edit.status {
             let reason = edit.reason.as_deref().map(str::trim);
             let reason = reason.filter(|reason| !reason.is_empty());
-            let why = Attention::because(reason.unwrap_or("somebody asked for attention"));
+            let why = match (reason, unit.state.attention()) {
+                (Some(reason), _) => Attention::because(reason),
+                // Asked once more, for the same reason.
+                (None, Some(earlier)) => earlier.clone(),
+                (None, None) => Attention::because("somebody asked for attention"),
+            };
             let open = self.open_blockers(&unit);
-            let request = Request::of(status, why);
+            let request = Request::of(status, why, edit.stop.unwrap_or(StopMode::Gentle));
             let step = transition::step(&unit.state, unit.phase, &open, request);
             let step = step.map_err(illegal)?;
             (unit.state, unit.phase, stop) = (step.state, step.phase, step.stop);
@@ -326,7 +339,7 @@ impl WorkSet {
     }
 
     /// Puts a changed unit into its place and lets the others follow.
-    fn put(&mut self, unit: WorkUnit, stop: Option<RunId>, now: f64) -> Applied {
+    fn put(&mut self, unit: WorkUnit, stop: Option<RunStop>, now: f64) -> Applied {
         let unit = self.settled(&unit).unwrap_or(unit);
         let chunk = unit.chunk.clone();
         let mut changes = Vec::new();

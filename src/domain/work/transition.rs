@@ -7,7 +7,7 @@
 //! | RUNNING outside | *taken* | *taken* | not its run | not its run | NEEDS_ATTENTION | READY or BLOCKED | DONE |
 //! | RUNNING run | *runs here* | *runs here* | next phase, READY or BLOCKED; DONE after COMPLETE | NEEDS_ATTENTION | NEEDS_ATTENTION, the run is stopped | *runs here* | *runs here* |
 //! | NEEDS_ATTENTION | RUNNING outside | *needs attention* | not its run | not its run | the new reason | READY or BLOCKED | DONE |
-//! | NEEDS_ATTENTION, run ending | *ending* | *ending* | the run has ended | the run has ended | the new reason | *ending* | *ending* |
+//! | NEEDS_ATTENTION, run ending | *ending* | *ending* | the run has ended | the run has ended | the new reason; killed, if that is asked | *ending* | *ending* |
 //! | DONE | *done* | *done* | not its run | not its run | *done* | at GOAL: READY or BLOCKED | as it is |
 //!
 //! `Ended(run, NotBegun)` is a turn given back: as `Failed`, but RUNNING run becomes READY or
@@ -22,7 +22,7 @@
 //!   DONE by a person sets the phase to COMPLETE, so that no unit is DONE half-way.
 
 use super::{Attention, Chunk, Phase, State, WorkStatus, Worker, chunk};
-use crate::domain::run::RunId;
+use crate::domain::run::{RunId, StopMode};
 
 /// What happens to a unit.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,8 +33,8 @@ pub enum Request {
     Begin(RunId),
     /// The owner's run of the present phase has ended.
     Ended(RunId, PhaseEnd),
-    /// A person has to look at it; what the owner runs for it is stopped.
-    Flag(Attention),
+    /// A person has to look at it; what the owner runs for it is stopped in this way.
+    Flag(Attention, StopMode),
     /// It may be taken up by anybody.
     Queue,
     /// It waits for another unit.
@@ -58,8 +58,14 @@ pub enum PhaseEnd {
 pub struct Step {
     pub state: State,
     pub phase: Phase,
-    /// The run that has to be stopped now.
-    pub stop: Option<RunId>,
+    pub stop: Option<RunStop>,
+}
+
+/// A run that has to be stopped now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunStop {
+    pub run: RunId,
+    pub mode: StopMode,
 }
 
 /// Why a unit cannot do what is asked of it; stands after its name.
@@ -106,12 +112,12 @@ impl Illegal {
 impl Request {
     /// Returns what a client asks for that wants this status.
     #[must_use]
-    pub fn of(status: WorkStatus, why: Attention) -> Self {
+    pub fn of(status: WorkStatus, why: Attention, stop: StopMode) -> Self {
         match status {
             WorkStatus::Ready => Self::Queue,
             WorkStatus::Running => Self::Claim,
             WorkStatus::Blocked => Self::Wait,
-            WorkStatus::NeedsAttention => Self::Flag(why),
+            WorkStatus::NeedsAttention => Self::Flag(why, stop),
             WorkStatus::Done => Self::Finish,
         }
     }
@@ -159,7 +165,7 @@ pub(super) fn step(
             to(State::Running(Worker::Run(run)))
         }
         Request::Ended(run, end) => ended(state, phase, open, run, end),
-        Request::Flag(why) => flag(state, phase, why),
+        Request::Flag(why, mode) => flag(state, phase, why, mode),
         Request::Queue => {
             if !open.is_empty() {
                 return Err(Illegal::Waits(open.to_vec()));
@@ -226,17 +232,27 @@ fn put_back(state: &State, phase: Phase, waiting: State) -> Result<Step, Illegal
     })
 }
 
-fn flag(state: &State, phase: Phase, why: Attention) -> Result<Step, Illegal> {
-    let (ending, stop) = match state {
-        State::Running(Worker::Run(run)) => (Some(run.clone()), Some(run.clone())),
-        State::NeedsAttention { ending, .. } => (ending.clone(), None),
-        State::Ready | State::Blocked | State::Running(Worker::Outside) => (None, None),
-        State::Done => return Err(Illegal::Done),
+fn flag(state: &State, phase: Phase, why: Attention, mode: StopMode) -> Result<Step, Illegal> {
+    let (ending, stop) = match (state, mode) {
+        (State::Running(Worker::Run(run)), _) => (Some(run), Some(run)),
+        // Who is being asked to end can still be killed.
+        (State::NeedsAttention { ending, .. }, StopMode::Kill) => {
+            (ending.as_ref(), ending.as_ref())
+        }
+        (State::NeedsAttention { ending, .. }, StopMode::Gentle) => (ending.as_ref(), None),
+        (State::Ready | State::Blocked | State::Running(Worker::Outside), _) => (None, None),
+        (State::Done, _) => return Err(Illegal::Done),
     };
     Ok(Step {
-        state: State::NeedsAttention { why, ending },
+        state: State::NeedsAttention {
+            why,
+            ending: ending.cloned(),
+        },
         phase,
-        stop,
+        stop: stop.map(|run| RunStop {
+            run: run.clone(),
+            mode,
+        }),
     })
 }
 

@@ -13,7 +13,7 @@ use super::copy::{Copier, Left};
 use super::record::{End, Record};
 use super::signals::{Request, Signals};
 use crate::process::os;
-use crate::process::runfiles::AskFile;
+use crate::process::runfiles::{AskFile, StopFile};
 
 const STDOUT: u64 = 0;
 const STDERR: u64 = 1;
@@ -206,7 +206,7 @@ impl EventLoop {
     fn asked(&mut self, request: Request, tree: &mut impl Tree) {
         match (request, self.stage) {
             (Request::Stop, Stage::Running) => {
-                self.record.stopping();
+                self.record.stopping(StopFile::Gentle);
                 tree.ask();
                 let grace = self.record.present_grace().unwrap_or_else(|| tree.grace());
                 let now = Instant::now();
@@ -216,7 +216,7 @@ impl EventLoop {
                 };
             }
             (Request::Kill, Stage::Running | Stage::Asked { .. } | Stage::AskedAgain { .. }) => {
-                self.record.stopping();
+                self.record.stopping(StopFile::Kill);
                 self.begin_kill(tree);
             }
             (Request::Rotate, _) => {

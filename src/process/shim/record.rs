@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use super::complain;
 use super::copy::Copier;
 use crate::domain::exit::ExitStatus;
-use crate::process::runfiles::{self, ExitFile, PROTOCOL, RunFile, RunPaths, SpecFile};
+use crate::process::runfiles::{self, ExitFile, PROTOCOL, RunFile, RunPaths, SpecFile, StopFile};
 
 /// Unix seconds.
 pub(super) fn now() -> f64 {
@@ -35,10 +35,12 @@ impl Record {
         runfiles::write(&self.paths.run(), &self.run)
     }
 
-    /// Notes that a stop was asked for; only the first time counts.
-    pub(super) fn stopping(&mut self) {
-        if self.run.stopping_since.is_none() {
-            self.run.stopping_since = Some(now());
+    /// Notes that a stop was asked for, and when that was for the first time; who is told to end
+    /// may still be killed by request.
+    pub(super) fn stopping(&mut self, how: StopFile) {
+        self.run.stopping_since.get_or_insert_with(now);
+        if self.run.stop != Some(how) {
+            self.run.stop = Some(how);
             self.rewrite();
         }
     }
@@ -75,6 +77,7 @@ impl Record {
             started_at: self.run.started_at,
             ended_at: now(),
             requested: self.run.stopping_since.is_some(),
+            stop: self.run.stop,
             dropped_bytes: stdout.log().dropped() + stderr.log().dropped(),
             user_ms,
             system_ms,

@@ -181,6 +181,7 @@ fn describe(
         port: spec.port,
         started_at: now(),
         stopping_since: None,
+        stop: None,
         attached: false,
         stdout_start,
         stderr_start,

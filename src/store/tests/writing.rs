@@ -29,7 +29,7 @@ fn ended(run: &str, instance: &str, ended_at: f64) -> RunEnded {
             started_at: ended_at - 1.0,
             ended_at,
             dropped_bytes: 7,
-            requested: false,
+            requested: None,
         },
         autopsy: Some(segfault()),
     }

@@ -14,7 +14,6 @@ use super::{Actor, Message, Waiting};
 use crate::domain::event::{EventType, Level};
 use crate::domain::instance::{InstanceName, Port};
 use crate::domain::lifecycle::Desired;
-use crate::domain::run::StopMode;
 use crate::process::adopt::Adoption;
 use crate::process::os;
 use crate::process::runfiles::{self, SpecFile};
@@ -218,7 +217,7 @@ impl Actor {
         let paths = self.launcher.run_paths(&name);
         let spec: Option<SpecFile> = runfiles::read(&paths.spec()).ok().flatten();
         let up = launch::up(&live, spec);
-        let stopping = live.run.stopping_since.map(|_| StopMode::Gentle);
+        let stopping = live.run.stopping();
         let instance = self.fleet.instances.entry(name.clone()).or_default();
         if instance.desired == Desired::Stopped && stopping.is_none() {
             // What runs is never ended because of what we had believed.

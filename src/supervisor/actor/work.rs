@@ -58,8 +58,8 @@ impl Actor {
         } = self.work.board.handle(order, origin, settings, wall())?;
         self.note_work(writes, told);
         self.units.changed = true;
-        if let Some(run) = stop {
-            self.units.acts.push(Act::Stop(unit.chunk.clone(), run));
+        if let Some(stop) = stop {
+            self.units.acts.push(Act::Stop(unit.chunk.clone(), stop));
         }
         Ok(unit)
     }

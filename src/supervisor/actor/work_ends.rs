@@ -66,6 +66,7 @@ impl Actor {
             self.announce(None, Level::Warning, EventType::LogDropped, message);
         }
         traces.lines = self.last_words(&chunk, run);
+        self.units.unstopped.remove(&chunk);
         let end = judge(&chunk, exit, &traces);
         let run = RunId::new(run.run_id.clone());
         self.order(Order::End(chunk, run, end));
@@ -243,7 +244,7 @@ impl Actor {
                     started_at: file.started_at,
                     ended_at: wall(),
                     dropped_bytes: 0,
-                    requested: file.stopping_since.is_some(),
+                    requested: file.stopping(),
                 };
                 let traces = Traces {
                     rebooted: true,

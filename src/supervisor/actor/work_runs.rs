@@ -25,7 +25,7 @@ use super::{Actor, Message, Scope, Waiting};
 use crate::domain::event::{EventType, Level};
 use crate::domain::instance::InstanceName;
 use crate::domain::run::{RunId, StopMode};
-use crate::domain::work::{Chunk, Order, PhaseEnd, State, WorkUnit};
+use crate::domain::work::{Chunk, Order, PhaseEnd, RunStop, State, WorkUnit};
 use crate::process::adopt::Adoption;
 use crate::process::live::LiveRun;
 
@@ -46,6 +46,8 @@ pub(super) struct UnitRuns {
     put_off: BTreeMap<Chunk, u32>,
     /// What was told of units whose process could not be proven.
     pub(super) unproven: BTreeMap<Chunk, String>,
+    /// How units are to be stopped whose shim is still being started.
+    pub(super) unstopped: BTreeMap<Chunk, StopMode>,
     /// Units of which it was told that no shim could attach to their run.
     pub(super) shimless: BTreeSet<Chunk>,
     pub(super) limit_timer: Option<LimitTimer>,
@@ -58,7 +60,7 @@ pub(super) struct UnitRuns {
 /// Something to do in the world.
 pub(super) enum Act {
     Launch(Box<Job>),
-    Stop(Chunk, RunId),
+    Stop(Chunk, RunStop),
     Start(InstanceName),
 }
 
@@ -199,7 +201,7 @@ impl Actor {
         for act in std::mem::take(&mut self.units.acts) {
             match act {
                 Act::Launch(job) => self.launch_unit(*job),
-                Act::Stop(chunk, run) => self.stop_unit(&chunk, &run),
+                Act::Stop(chunk, stop) => self.stop_unit(&chunk, &stop),
                 Act::Start(instance) => self.start_for_units(instance),
             }
         }
@@ -231,6 +233,9 @@ impl Actor {
         outcome: Result<Box<LiveRun>, NotLaunched>,
     ) {
         self.units.starting.remove(&chunk);
+        if outcome.is_err() {
+            self.units.unstopped.remove(&chunk);
+        }
         let end = |end| Order::End(chunk.clone(), run.clone(), end);
         match outcome {
             Ok(live) => {
@@ -290,12 +295,20 @@ impl Actor {
             error!(%chunk, %error, "cannot watch the run's process");
         }
         let run = RunId::new(live.run.run_id.clone());
-        let unwanted = self.is_ending(&chunk, &run) && live.run.stopping_since.is_none();
+        let wanted = self.units.unstopped.remove(&chunk);
+        let stop = match (live.run.stopping(), wanted) {
+            (None, wanted) => Some(wanted.unwrap_or(StopMode::Gentle)),
+            (Some(StopMode::Gentle), Some(StopMode::Kill)) => Some(StopMode::Kill),
+            (Some(_), _) => None,
+        };
+        let stop = stop.filter(|_| self.is_ending(&chunk, &run));
         self.units
             .running
             .insert(chunk.clone(), Watching::new(key, live));
-        if unwanted {
-            self.units.acts.push(Act::Stop(chunk, run));
+        if let Some(mode) = stop {
+            self.units
+                .acts
+                .push(Act::Stop(chunk, RunStop { run, mode }));
         }
     }
 
@@ -308,15 +321,16 @@ impl Actor {
         })
     }
 
-    fn stop_unit(&self, chunk: &Chunk, run: &RunId) {
-        // One that is just being started is stopped when it is.
+    fn stop_unit(&mut self, chunk: &Chunk, stop: &RunStop) {
         let Some(Watching { live, .. }) = self.units.running.get(chunk) else {
+            // One that is just being started is stopped when it is.
+            self.units.unstopped.insert(chunk.clone(), stop.mode);
             return;
         };
-        if live.run.run_id != run.as_str() {
+        if live.run.run_id != stop.run.as_str() {
             return;
         }
-        if let Err(error) = live.stop(StopMode::Gentle) {
+        if let Err(error) = live.stop(stop.mode) {
             // A process that is already gone is on its way to us as an end.
             warn!(%chunk, %error, "signal the shim");
         }

@@ -42,14 +42,13 @@ pub(super) fn ended_unwatched(
     };
     // A stop that nobody wants came from outside, as when the machine is shut down.
     let asked = match (ended.exit.requested, instance.desired) {
-        // How hard it was told is not on record; most are told gently.
-        (true, Desired::Stopped) => Asked::Stop(StopMode::Gentle),
-        (true, Desired::Running) | (false, _) => Asked::Nothing,
+        (Some(mode), Desired::Stopped) => Asked::Stop(mode),
+        (Some(_), Desired::Running) | (None, _) => Asked::Nothing,
     };
     let autopsy = explained(instance, name, ended, &asked, Readiness::NotSeen, effects);
     let text = in_an_event(ended.exit, &autopsy);
     let message = format!("ended while nobody watched: {text}");
-    let is_crash = !ended.exit.requested && autopsy.cause != Cause::Rebooted;
+    let is_crash = ended.exit.requested.is_none() && autopsy.cause != Cause::Rebooted;
     let (kind, level) = if is_crash {
         (EventType::Crashed, Level::Warning)
     } else {
@@ -134,7 +133,7 @@ fn crashed(
     let autopsy = explained(instance, name, ended, &Asked::Nothing, readiness, effects);
     let text = in_an_event(ended.exit, &autopsy);
     // Somebody else stopped the shim (a system shutdown): what is wanted has not changed.
-    if ended.exit.requested {
+    if ended.exit.requested.is_some() {
         let message = format!("stopped from outside: {text}");
         effects.push(event(name, Level::Warning, EventType::Stopped, message));
         return;
@@ -165,7 +164,7 @@ fn explained(
     let expected = match asked {
         Asked::Stop(_) => true,
         Asked::Because { .. } => false,
-        Asked::Nothing => ended.exit.requested || autopsy.cause == Cause::Rebooted,
+        Asked::Nothing => ended.exit.requested.is_some() || autopsy.cause == Cause::Rebooted,
     };
     if !expected {
         effects.push(Effect::KeepBundle {

@@ -147,7 +147,7 @@ fn exit(status: ExitStatus) -> RunExit {
         started_at: 0.0,
         ended_at: 1.0,
         dropped_bytes: 0,
-        requested: false,
+        requested: None,
     }
 }
 

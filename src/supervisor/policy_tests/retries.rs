@@ -242,7 +242,7 @@ fn a_stop_from_outside_is_no_crash_and_leaves_the_wish() {
         name: name("a"),
         run,
         exit: RunExit {
-            requested: true,
+            requested: Some(StopMode::Gentle),
             ..exit(ExitStatus::Code(0))
         },
         traces: Traces::default(),

@@ -23,9 +23,8 @@ use std::collections::BTreeMap;
 use crate::config::settings::WorkSettings;
 use crate::domain::event::{EventType, Level};
 use crate::domain::instance::InstanceName;
-use crate::domain::run::RunId;
 use crate::domain::work::{
-    Applied, Changed, Chunk, Order, Refused, StatusChange, WorkSet, WorkSnapshot, WorkUnit,
+    Applied, Changed, Chunk, Order, Refused, RunStop, StatusChange, WorkSet, WorkSnapshot, WorkUnit,
 };
 
 /// Where an order comes from.
@@ -59,7 +58,7 @@ pub struct Decided {
     pub writes: Vec<WorkWrite>,
     pub told: Vec<Told>,
     /// The run that has to be stopped now.
-    pub stop: Option<RunId>,
+    pub stop: Option<RunStop>,
 }
 
 /// What has to be remembered.

@@ -4,6 +4,7 @@ mod random;
 
 use super::transition::step;
 use super::*;
+use crate::domain::run::StopMode;
 
 fn chunk(name: &str) -> Chunk {
     Chunk::parse(name).expect("a name")
@@ -77,7 +78,8 @@ fn every_state_answers_every_request_as_the_table_says() {
         Request::Begin(run("new")),
         Request::Ended(run("1"), PhaseEnd::Succeeded),
         Request::Ended(run("1"), PhaseEnd::Failed(why.clone())),
-        Request::Flag(why.clone()),
+        Request::Flag(why.clone(), StopMode::Gentle),
+        Request::Flag(why.clone(), StopMode::Kill),
         Request::Queue,
         Request::Wait,
         Request::Finish,
@@ -91,7 +93,7 @@ fn every_state_answers_every_request_as_the_table_says() {
     let ending = "is being stopped: its command (run 1) has not ended yet";
     let taken = "is RUNNING already: somebody else works on it";
     let nothing = "is not BLOCKED by anything: every unit it waits for is DONE";
-    let rows: [(State, &[&str], [&str; 8]); 8] = [
+    let rows: [(State, &[&str], [&str; 9]); 8] = [
         (
             State::Ready,
             &[],
@@ -100,6 +102,7 @@ fn every_state_answers_every_request_as_the_table_says() {
                 "RUNNING PLAN in new",
                 not,
                 not,
+                "NEEDS_ATTENTION PLAN (why)",
                 "NEEDS_ATTENTION PLAN (why)",
                 "READY PLAN",
                 nothing,
@@ -115,6 +118,7 @@ fn every_state_answers_every_request_as_the_table_says() {
                 not,
                 not,
                 "NEEDS_ATTENTION PLAN (why)",
+                "NEEDS_ATTENTION PLAN (why)",
                 "waits for x",
                 "BLOCKED PLAN",
                 "waits for x",
@@ -128,6 +132,7 @@ fn every_state_answers_every_request_as_the_table_says() {
                 taken,
                 not,
                 not,
+                "NEEDS_ATTENTION PLAN (why)",
                 "NEEDS_ATTENTION PLAN (why)",
                 "READY PLAN",
                 nothing,
@@ -143,6 +148,7 @@ fn every_state_answers_every_request_as_the_table_says() {
                 "READY IMPLEMENT",
                 "NEEDS_ATTENTION PLAN (why)",
                 "NEEDS_ATTENTION PLAN (why) in 1, stop 1",
+                "NEEDS_ATTENTION PLAN (why) in 1, kill 1",
                 here,
                 nothing,
                 here,
@@ -157,6 +163,7 @@ fn every_state_answers_every_request_as_the_table_says() {
                 "BLOCKED IMPLEMENT",
                 "NEEDS_ATTENTION PLAN (why)",
                 "NEEDS_ATTENTION PLAN (why) in 1, stop 1",
+                "NEEDS_ATTENTION PLAN (why) in 1, kill 1",
                 "waits for x",
                 here,
                 here,
@@ -170,6 +177,7 @@ fn every_state_answers_every_request_as_the_table_says() {
                 "needs attention first",
                 not,
                 not,
+                "NEEDS_ATTENTION PLAN (why)",
                 "NEEDS_ATTENTION PLAN (why)",
                 "READY PLAN",
                 nothing,
@@ -185,6 +193,7 @@ fn every_state_answers_every_request_as_the_table_says() {
                 "NEEDS_ATTENTION PLAN (earlier)",
                 "NEEDS_ATTENTION PLAN (earlier)",
                 "NEEDS_ATTENTION PLAN (why) in 1",
+                "NEEDS_ATTENTION PLAN (why) in 1, kill 1",
                 ending,
                 nothing,
                 ending,
@@ -198,6 +207,7 @@ fn every_state_answers_every_request_as_the_table_says() {
                 "is DONE",
                 not,
                 not,
+                "is DONE",
                 "is DONE",
                 "READY GOAL",
                 nothing,
@@ -226,8 +236,11 @@ fn told(step: &Step) -> String {
     if let Some(run) = step.state.run() {
         told = format!("{told} in {run}");
     }
-    if let Some(run) = &step.stop {
-        told = format!("{told}, stop {run}");
+    if let Some(RunStop { run, mode }) = &step.stop {
+        told = match mode {
+            StopMode::Gentle => format!("{told}, stop {run}"),
+            StopMode::Kill => format!("{told}, kill {run}"),
+        };
     }
     told
 }
@@ -357,7 +370,10 @@ fn a_deleted_unit_leaves_nobody_waiting() {
     assert_eq!(told, "c is RUNNING: the owner runs its command (run 1)");
     assert_eq!(
         done(&mut set, to("c", WorkStatus::NeedsAttention)).stop,
-        Some(run("1"))
+        Some(RunStop {
+            run: run("1"),
+            mode: StopMode::Gentle
+        })
     );
     let told = refused(&mut set, delete.clone());
     assert_eq!(
