@@ -2,7 +2,9 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{FileType, Mode};
 
 use crate::support::{TestHome, free_port, real_server};
 
@@ -12,6 +14,10 @@ fn program(home: &TestHome, name: &str, script: &str) -> PathBuf {
     fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
     fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
     path
+}
+
+fn mkfifo(path: &Path) {
+    rustix::fs::mknodat(rustix::fs::CWD, path, FileType::Fifo, Mode::RWXU, 0).unwrap();
 }
 
 #[test]
@@ -38,6 +44,16 @@ fn a_start_that_must_fail_is_refused_with_its_cause() {
     with_model("empty", &quiet, "empty.gguf");
     with_model("folder", &quiet, "folder.gguf");
     with_model("unlinked", &unlinked, "good.gguf");
+    // Whoever opens a pipe that nobody writes to waits for ever.
+    mkfifo(&home.path().join("pipe.gguf"));
+    with_model("pipe", &quiet, "pipe.gguf");
+    let plain = home.path().join("good.gguf");
+    with_model("plain", &plain, "good.gguf");
+    with_model("nowhere", &home.path().join("no-server"), "good.gguf");
+    with_model("inside", &home.path().join("folder.gguf"), "good.gguf");
+    home.simulated("device", &[], "logs.stdout = \"/dev/null\"");
+    home.simulated("stray", &[], "server.host = \"192.0.2.1\"");
+    home.config("broken", "server.port = \"auto\"\nserver.prot = 1");
     home.simulated("typo", &["--metrix"], "");
     home.simulated("number", &["--temp", "-1", "--n_predict", "-2"], "");
     let port = free_port();
@@ -50,7 +66,23 @@ fn a_start_that_must_fail_is_refused_with_its_cause() {
         ("missing", 1, "the model file is missing: ", "model_missing"),
         ("text", 1, "text.gguf is no GGUF file", "model_damaged"),
         ("empty", 1, "empty.gguf is empty", "model_damaged"),
-        ("folder", 1, "folder.gguf cannot be read", "model_missing"),
+        ("folder", 1, "folder.gguf is not a file", "model_missing"),
+        ("pipe", 1, "pipe.gguf is not a file", "model_missing"),
+        (
+            "plain",
+            5,
+            "good.gguf cannot be executed",
+            "program_missing",
+        ),
+        ("nowhere", 5, "no-server does not exist", "program_missing"),
+        ("inside", 5, "is a directory", "program_missing"),
+        (
+            "device",
+            1,
+            "/dev/null: not a regular file",
+            "log_unwritable",
+        ),
+        ("stray", 1, "cannot listen on 192.0.2.1", "invalid_argument"),
         ("unlinked", 5, "libcublas.so.12", "library_missing"),
         (
             "typo",
@@ -65,7 +97,14 @@ fn a_start_that_must_fail_is_refused_with_its_cause() {
         assert_eq!(ran.code, code, "{name}: {}", ran.stderr);
         assert!(ran.stderr.contains(text), "{name}: {}", ran.stderr);
         assert!(ran.stderr.contains("hint: "), "{name}: {}", ran.stderr);
+        let twice = ran.stderr.matches("(os error").count() > 1;
+        assert!(!twice, "{name}: {}", ran.stderr);
+        // What does not run needs nobody who restarts it.
+        assert!(!ran.stderr.contains("daemon start"), "{}", ran.stderr);
     }
+    let ran = home.run(&["up", "broken"]);
+    assert_eq!(ran.code, 1, "{}", ran.stderr);
+    assert!(ran.stderr.contains("config validate"), "{}", ran.stderr);
     // With a supervisor, the cause is in the picture too.
     home.ok(&["daemon", "start"]);
     for (name, code, text, cause) in rows {

@@ -42,6 +42,8 @@ pub enum Health {
 pub enum Failure {
     InvalidConfig,
     PortInUse,
+    /// It cannot listen on its host, which may be one that is not there yet.
+    AddressUnusable,
     ExecutableNotFound,
     /// A process of an earlier run is still there.
     Busy,
@@ -53,9 +55,10 @@ pub enum Failure {
 }
 
 impl Failure {
-    const NAMES: [(Self, &'static str); 7] = [
+    const NAMES: [(Self, &'static str); 8] = [
         (Self::InvalidConfig, "invalid_config"),
         (Self::PortInUse, "port_in_use"),
+        (Self::AddressUnusable, "address_unusable"),
         (Self::ExecutableNotFound, "executable_not_found"),
         (Self::Busy, "busy"),
         (Self::Resources, "resources"),

@@ -73,14 +73,17 @@ pub enum LaunchError {
     Exec { message: String },
     #[error("this machine has no room for it: {message}")]
     Resources { message: String },
+    /// Its output has nowhere to go.
+    #[error("its output cannot be kept: {message}")]
+    Logs { message: String },
     #[error("the shim failed: {message}")]
     Shim { message: String },
     #[error("the shim speaks another protocol; reinstall llama-orch so that both programs match")]
     Protocol,
     #[error("the shim did not report within {} s", DEADLINE.as_secs())]
     Deadline,
-    #[error("{what}: {source}")]
-    Io { what: String, source: io::Error },
+    #[error("{what}: {error}")]
+    Io { what: String, error: io::Error },
 }
 
 impl ShimProgram {
@@ -313,7 +316,8 @@ fn heard(paths: &RunPaths, child: &mut Child, shim_fd: &OwnedFd) -> Result<LiveR
             return Err(match (during, error) {
                 (_, Some(error)) if is_resources(&error) => LaunchError::Resources { message },
                 (ShimPhase::Exec, _) => LaunchError::Exec { message },
-                (ShimPhase::Setup | ShimPhase::Logs, _) => LaunchError::Shim { message },
+                (ShimPhase::Logs, _) => LaunchError::Logs { message },
+                (ShimPhase::Setup, _) => LaunchError::Shim { message },
             });
         }
     }
@@ -356,10 +360,10 @@ fn read_report(child: &mut Child) -> Result<Vec<u8>, LaunchError> {
             Ok(0) => return Ok(line),
             Ok(read) => line.extend_from_slice(&chunk[..read]),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(source) => {
+            Err(error) => {
                 return Err(LaunchError::Io {
                     what: "hear the shim".to_owned(),
-                    source,
+                    error,
                 });
             }
         }
@@ -413,12 +417,12 @@ fn is_resources(error: &io::Error) -> bool {
         .is_some_and(|code| ours.iter().any(|errno| errno.raw_os_error() == code))
 }
 
-fn resources_or(what: String, source: io::Error) -> LaunchError {
-    if is_resources(&source) {
+fn resources_or(what: String, error: io::Error) -> LaunchError {
+    if is_resources(&error) {
         LaunchError::Resources {
-            message: format!("{what}: {source}"),
+            message: format!("{what}: {error}"),
         }
     } else {
-        LaunchError::Io { what, source }
+        LaunchError::Io { what, error }
     }
 }

@@ -38,11 +38,11 @@ pub enum PortError {
     },
     #[error("something listens on {path} already")]
     SocketTaken { path: String },
-    #[error("cannot listen on {host}:{port}: {source}")]
+    #[error("cannot listen on {host}:{port}: {error}")]
     Refused {
         host: String,
         port: u16,
-        source: io::Error,
+        error: io::Error,
     },
     #[error("no port between {} and {} is free", AUTO_RANGE.start, AUTO_RANGE.end - 1)]
     NoneFree,
@@ -85,11 +85,11 @@ pub fn check_free(host: &str, port: u16) -> Result<(), PortError> {
                     holder: holder_of(port),
                 });
             }
-            Err(source) => {
+            Err(error) => {
                 return Err(PortError::Refused {
                     host: host.to_owned(),
                     port,
-                    source,
+                    error,
                 });
             }
         }

@@ -13,7 +13,7 @@ use super::decision::PortTable;
 use super::preflight::{self, Ready};
 use super::state::{Liveness, Up};
 use crate::config::home::Home;
-use crate::domain::autopsy::Autopsy;
+use crate::domain::autopsy::{Autopsy, Cause, RetryClass};
 use crate::domain::instance::{InstanceName, InstanceSpec};
 use crate::domain::lifecycle::Failure;
 use crate::domain::readings::Readings;
@@ -171,6 +171,21 @@ pub fn up(live: &LiveRun, started: Option<SpecFile>) -> Up {
     }
 }
 
+/// A refusal that lasts until somebody changes something.
+pub(super) fn refused(cause: Cause, message: String, remedy: &str) -> LaunchFailed {
+    LaunchFailed {
+        failure: Failure::InvalidConfig,
+        autopsy: Some(Autopsy {
+            cause,
+            class: RetryClass::Never,
+            summary: message.clone(),
+            evidence: None,
+            remedy: Some(remedy.to_owned()),
+        }),
+        message,
+    }
+}
+
 /// Writes an error with all its causes in one line.
 pub(super) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
@@ -188,6 +203,11 @@ impl From<LaunchError> for LaunchFailed {
             LaunchError::Busy => Failure::Busy,
             LaunchError::Exec { .. } => Failure::ExecutableNotFound,
             LaunchError::Resources { .. } => Failure::Resources,
+            LaunchError::Logs { .. } => {
+                let message = chain(&error);
+                let remedy = "set logs.stdout and logs.stderr to files that this user may write";
+                return refused(Cause::LogUnwritable, message, remedy);
+            }
             LaunchError::Shim { .. }
             | LaunchError::Protocol
             | LaunchError::Deadline

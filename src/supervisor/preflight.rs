@@ -3,7 +3,7 @@
 //! Only what is sure is refused. What cannot be told here, the server says itself, and its autopsy
 //! tells it then.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, Read as _};
 use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use super::claims::{Claim, Claims};
 use super::decision::PortTable;
 use super::fit;
-use super::launch::{LaunchFailed, chain};
+use super::launch::{LaunchFailed, chain, refused};
 use crate::config::home::Home;
 use crate::domain::autopsy::{Autopsy, Cause, RetryClass};
 use crate::domain::device::DEVICE_FLAGS;
@@ -19,10 +19,10 @@ use crate::domain::instance::{Binary, InstanceName, InstanceSpec, Port};
 use crate::domain::lifecycle::Failure;
 use crate::probes::binary::{self, Build};
 use crate::probes::devices::{self, Asking, DeviceList};
-use crate::probes::gguf;
+use crate::probes::gguf::{self, HeaderError};
 use crate::process::argv::{self, FitFlag};
-use crate::process::ports;
-use crate::process::program::{self, Program};
+use crate::process::ports::{self, PortError};
+use crate::process::program::{self, Program, ProgramError};
 
 /// How every GGUF file begins.
 const MAGIC: &[u8] = b"GGUF";
@@ -90,11 +90,7 @@ fn cut_short(home: &Home, spec: &InstanceSpec) -> Option<String> {
 
 /// The program can be run, and its model is one. The simulated server reads none.
 fn built(home: &Home, spec: &InstanceSpec) -> Result<(Program, Build), LaunchFailed> {
-    let program = program::resolve(&spec.binary).map_err(|error| LaunchFailed {
-        failure: Failure::ExecutableNotFound,
-        message: chain(&error),
-        autopsy: None,
-    })?;
+    let program = program::resolve(&spec.binary).map_err(|error| no_program(&error))?;
     let build = ask(&home.state_dir(), &program, Asking::Once)?;
     if !matches!(spec.binary, Binary::Simulated) {
         model(home.root(), spec)?;
@@ -135,32 +131,58 @@ fn ask(state_dir: &Path, program: &Program, asking: Asking) -> Result<Build, Lau
     })
 }
 
-/// A refusal that lasts until somebody changes something.
-fn refused(cause: Cause, message: String, remedy: &str) -> LaunchFailed {
+fn port_held(message: String) -> LaunchFailed {
+    let remedy = "stop what listens there, or choose another server.port";
+    let held = refused(Cause::PortInUse, message, remedy);
     LaunchFailed {
-        failure: Failure::InvalidConfig,
-        autopsy: Some(Autopsy {
-            cause,
-            class: RetryClass::Never,
-            summary: message.clone(),
-            evidence: None,
-            remedy: Some(remedy.to_owned()),
+        failure: Failure::PortInUse,
+        autopsy: held.autopsy.map(|autopsy| Autopsy {
+            class: RetryClass::AfterPortFrees,
+            ..autopsy
         }),
-        message,
+        ..held
     }
 }
 
-fn port_held(message: String) -> LaunchFailed {
+/// Why a server could not listen where its file says.
+fn cannot_listen(error: &PortError) -> LaunchFailed {
+    let message = chain(error);
+    match error {
+        PortError::Taken { .. } | PortError::SocketTaken { .. } => port_held(message),
+        PortError::NoneFree => LaunchFailed {
+            failure: Failure::Resources,
+            message,
+            autopsy: None,
+        },
+        // An automatic start tries again: after a boot, addresses come late.
+        PortError::Refused { .. } => LaunchFailed {
+            failure: Failure::AddressUnusable,
+            ..refused(
+                Cause::InvalidArgument,
+                message,
+                "set server.host to an address of this machine, such as 127.0.0.1",
+            )
+        },
+    }
+}
+
+/// There is nothing to run where the file says.
+fn no_program(error: &ProgramError) -> LaunchFailed {
+    let remedy = match error {
+        ProgramError::NotInPath { .. } | ProgramError::Missing { .. } => {
+            "install llama.cpp, or set binary.path to its llama-server"
+        }
+        ProgramError::NotExecutable { path, .. } if path.is_dir() => {
+            "set binary.path to the llama-server in it"
+        }
+        ProgramError::NotExecutable { .. } => {
+            "chmod +x makes it executable; or set binary.path to another llama-server"
+        }
+        ProgramError::Own(_) => "reinstall llama-orch",
+    };
     LaunchFailed {
-        failure: Failure::PortInUse,
-        autopsy: Some(Autopsy {
-            cause: Cause::PortInUse,
-            class: RetryClass::AfterPortFrees,
-            summary: message.clone(),
-            evidence: None,
-            remedy: Some("stop what listens there, or choose another server.port".to_owned()),
-        }),
-        message,
+        failure: Failure::ExecutableNotFound,
+        ..refused(Cause::ProgramMissing, chain(error), remedy)
     }
 }
 
@@ -182,14 +204,14 @@ fn model(home: &Path, spec: &InstanceSpec) -> Result<(), LaunchFailed> {
             format!("the model file {shown} is no GGUF file"),
             "llama-server reads models in the GGUF format only",
         )),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(refused(
+        Err(HeaderError::Io(error)) if error.kind() == io::ErrorKind::NotFound => Err(refused(
             Cause::ModelMissing,
             format!("the model file is missing: {shown}"),
             "check model.path; relative paths begin at the home",
         )),
         Err(error) => Err(refused(
             Cause::ModelMissing,
-            format!("the model file {shown} cannot be read: {error}"),
+            format!("the model file {shown} {error}"),
             "check model.path and the file's permissions",
         )),
     }
@@ -201,12 +223,9 @@ fn model_file(home: &Path, spec: &InstanceSpec) -> Option<PathBuf> {
     named.or_else(|| spec.model.path.clone())
 }
 
-fn magic(path: &Path) -> io::Result<Vec<u8>> {
-    if fs::metadata(path)?.is_dir() {
-        return Err(io::Error::from(io::ErrorKind::IsADirectory));
-    }
+fn magic(path: &Path) -> Result<Vec<u8>, HeaderError> {
     let mut found = Vec::new();
-    File::open(path)?
+    gguf::open(path)?
         .take(MAGIC.len() as u64)
         .read_to_end(&mut found)?;
     Ok(found)
@@ -310,7 +329,7 @@ fn port(
             let claim = claims
                 .claim(port, &spec.name)
                 .map_err(|other| used(&other))?;
-            ports::check_free(host, port).map_err(|error| port_held(chain(&error)))?;
+            ports::check_free(host, port).map_err(|error| cannot_listen(&error))?;
             Ok(Some(claim))
         }
         Port::Auto if !is_socket => {
@@ -320,15 +339,11 @@ fn port(
                 }
                 claims.claim(port, &spec.name).ok()
             };
-            let claim = ports::choose_free(host, claim).map_err(|error| LaunchFailed {
-                failure: Failure::Resources,
-                message: chain(&error),
-                autopsy: None,
-            })?;
+            let claim = ports::choose_free(host, claim).map_err(|error| cannot_listen(&error))?;
             Ok(Some(claim))
         }
         Port::Fixed(_) | Port::Auto => {
-            ports::check_free(host, 0).map_err(|error| port_held(chain(&error)))?;
+            ports::check_free(host, 0).map_err(|error| cannot_listen(&error))?;
             remove_stale_socket(Path::new(host));
             Ok(None)
         }

@@ -156,12 +156,28 @@ async fn run(
         result = command_all(home, &mut session, &names, selection, verb, patience, output) => result,
         () = interrupted() => Err(CliError::new(Exit::Interrupted, "interrupted; what was begun goes on")),
     };
-    if owned && session.owned.is_some() && !matches!(verb, Verb::Down(_)) {
+    let supervised = session.owned.is_none();
+    if owned && !supervised && !matches!(verb, Verb::Down(_)) && wants_more(&session, &names).await
+    {
         output
             .hint("nobody restarts it if it crashes; start a supervisor: llama-orch daemon start");
     }
     session.end().await;
     result
+}
+
+/// Returns whether one of these runs, or is to run again: what somebody should look after.
+async fn wants_more(session: &Session, names: &[InstanceName]) -> bool {
+    let Ok(body) = session.client.instances().await else {
+        return false;
+    };
+    body.to_snapshot().rows.iter().any(|row| {
+        let lives = match row.status {
+            Status::Starting | Status::Running | Status::Backoff => true,
+            Status::Stopped | Status::Stopping | Status::Failed => false,
+        };
+        lives && names.contains(&row.name)
+    })
 }
 
 async fn interrupted() {
@@ -226,8 +242,12 @@ impl Given {
             }
             Err(error) if skipped(&error, selection) => output.say(&format!("{name}: {error}")),
             Err(error) => {
-                output.error(&format!("{name}: {error}"));
-                self.failed.get_or_insert(Exit::from(error.code()));
+                let error = CliError::from(error);
+                output.error(&format!("{name}: {}", error.message));
+                if let Some(hint) = &error.hint {
+                    output.hint(hint);
+                }
+                self.failed.get_or_insert(error.exit);
             }
         }
     }

@@ -23,6 +23,8 @@ enum Progress {
     Underway,
     Done(String),
     Failed(Exit, String),
+    /// A supervisor that stays will try again.
+    FailedForNow(Exit, String),
 }
 
 /// Instances that a command was given for and whose outcome is not known yet.
@@ -72,7 +74,7 @@ impl Waiting {
             };
             after = body.generation;
             let rest = pace::waiting(body.instances.len());
-            self.look(&body.to_snapshot().rows, output);
+            self.look(&body.to_snapshot().rows, session, output);
             let late = deadline.is_some_and(|deadline| tokio::time::Instant::now() >= deadline);
             if late && !self.underway.is_empty() {
                 for name in &self.underway {
@@ -88,11 +90,21 @@ impl Waiting {
         Ok(Yielded::No)
     }
 
-    fn look(&mut self, rows: &[InstanceRow], output: &Output) {
+    fn look(&mut self, rows: &[InstanceRow], session: &Session, output: &Output) {
         let (verb, failed, told) = (self.verb, &mut self.failed, &mut self.told);
         self.underway.retain(|name| {
             let row = rows.iter().find(|row| row.name == *name);
-            match progress(row, verb) {
+            let progress = match progress(row, verb) {
+                // We are about to leave, and nobody comes after us.
+                Progress::FailedForNow(exit, text) if session.owned.is_some() => {
+                    Progress::Failed(exit, text)
+                }
+                Progress::FailedForNow(exit, text) => {
+                    Progress::Failed(exit, format!("{text}; it will be tried again"))
+                }
+                settled => settled,
+            };
+            match progress {
                 Progress::Underway => {
                     if let Some((percent, activity)) = row.and_then(loading)
                         && told.insert(name.clone(), percent / 10) < Some(percent / 10)
@@ -105,7 +117,7 @@ impl Waiting {
                     output.say(&format!("{name}: {text}"));
                     false
                 }
-                Progress::Failed(exit, text) => {
+                Progress::Failed(exit, text) | Progress::FailedForNow(exit, text) => {
                     output.error(&format!("{name}: {text}"));
                     if let Some(autopsy) = row.and_then(|row| row.autopsy.as_ref()) {
                         tell(autopsy, output);
@@ -169,7 +181,7 @@ fn progress(row: Option<&InstanceRow>, verb: Verb) -> Progress {
                 Some(Cause::PortInUse) => Exit::PortInUse,
                 Some(_) | None => Exit::NotReady,
             };
-            Progress::Failed(exit, format!("{}; it will be tried again", reason()))
+            Progress::FailedForNow(exit, reason())
         }
         // A start during a stop is remembered, and done when the stop is.
         (Verb::Up, Status::Stopping) if row.desired == Desired::Running => Progress::Underway,
@@ -190,6 +202,7 @@ pub(super) fn failure_exit(failure: Option<Failure>) -> Exit {
         Some(Failure::ExecutableNotFound) => Exit::ExecutableNotFound,
         Some(Failure::InvalidConfig) => Exit::General,
         Some(Failure::Crashed) => Exit::NotReady,
-        Some(Failure::Busy | Failure::Resources | Failure::Other) | None => Exit::General,
+        Some(Failure::AddressUnusable | Failure::Busy | Failure::Resources | Failure::Other)
+        | None => Exit::General,
     }
 }

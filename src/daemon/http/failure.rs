@@ -89,6 +89,18 @@ impl From<CommandError> for Failure {
             CommandError::Denied(Denied::Broken { .. }) => ErrorCode::Invalid,
             CommandError::ShuttingDown => ErrorCode::OwnerError,
         };
-        Self::new(code, error.to_string())
+        let failure = Self::new(code, error.to_string());
+        match error {
+            CommandError::Denied(Denied::Broken { .. }) => {
+                let hint = "llama-orch config validate shows every mistake with its line";
+                Self(failure.0.with_hint(hint))
+            }
+            CommandError::AlreadyRunning
+            | CommandError::AlreadyStarting
+            | CommandError::AlreadyWaiting
+            | CommandError::NotRunning
+            | CommandError::Denied(Denied::Unknown { .. })
+            | CommandError::ShuttingDown => failure,
+        }
     }
 }

@@ -126,6 +126,8 @@ fn remedy_of_ours(cause: Cause) -> Option<String> {
         | Cause::ModelDamaged
         | Cause::UnknownArchitecture
         | Cause::PortInUse
+        | Cause::ProgramMissing
+        | Cause::LogUnwritable
         | Cause::OutOfVram
         | Cause::OutOfMemory
         | Cause::OomKilled

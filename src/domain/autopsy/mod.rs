@@ -31,6 +31,10 @@ pub enum Cause {
     ModelDamaged,
     UnknownArchitecture,
     PortInUse,
+    /// There is no program where `binary.path` says, or it may not be executed.
+    ProgramMissing,
+    /// Its output has nowhere to go.
+    LogUnwritable,
     OutOfVram,
     OutOfMemory,
     /// The kernel's OOM killer chose it.
@@ -85,7 +89,7 @@ pub struct Autopsy {
 
 impl Cause {
     /// Every cause with its word.
-    pub const NAMES: [(Self, &'static str); 23] = [
+    pub const NAMES: [(Self, &'static str); 25] = [
         (Self::Stopped, "stopped"),
         (Self::UnknownFlag, "unknown_flag"),
         (Self::InvalidArgument, "invalid_argument"),
@@ -94,6 +98,8 @@ impl Cause {
         (Self::ModelDamaged, "model_damaged"),
         (Self::UnknownArchitecture, "unknown_architecture"),
         (Self::PortInUse, "port_in_use"),
+        (Self::ProgramMissing, "program_missing"),
+        (Self::LogUnwritable, "log_unwritable"),
         (Self::OutOfVram, "out_of_vram"),
         (Self::OutOfMemory, "out_of_memory"),
         (Self::OomKilled, "oom_killed"),
@@ -125,6 +131,8 @@ impl Cause {
             Self::ModelDamaged => "model damaged",
             Self::UnknownArchitecture => "unknown architecture",
             Self::PortInUse => "port in use",
+            Self::ProgramMissing => "program missing",
+            Self::LogUnwritable => "log unwritable",
             Self::OutOfVram => "out of VRAM",
             Self::OutOfMemory => "out of memory",
             Self::OomKilled => "OOM-killed",

@@ -8,7 +8,7 @@ mod error;
 mod reader;
 mod split;
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{Read, Seek};
 use std::path::Path;
 
@@ -43,14 +43,23 @@ pub fn read_header<R: Read + Seek>(source: R) -> Result<ModelHeader, HeaderError
     reader::header(source)
 }
 
-fn read_file(path: &Path) -> Result<ModelHeader, GgufError> {
-    let failed = |error: HeaderError| GgufError::new(path, error);
-    let file = File::open(path).map_err(|source| failed(source.into()))?;
-    let metadata = file.metadata().map_err(|source| failed(source.into()))?;
-    if !metadata.is_file() {
-        return Err(failed(HeaderError::NotAFile));
+/// Opens a model to be read; whatever else has such a name is refused before it is opened.
+///
+/// # Errors
+///
+/// Returns an error when it is no regular file or cannot be read.
+pub fn open(path: &Path) -> Result<File, HeaderError> {
+    // A pipe would keep the reader waiting for ever.
+    if !fs::metadata(path)?.is_file() {
+        return Err(HeaderError::NotAFile);
     }
-    read_header(file).map_err(failed)
+    Ok(File::open(path)?)
+}
+
+fn read_file(path: &Path) -> Result<ModelHeader, GgufError> {
+    open(path)
+        .and_then(read_header)
+        .map_err(|error| GgufError::new(path, error))
 }
 
 #[cfg(test)]

@@ -260,6 +260,10 @@ fn open_at_end(path: &Path) -> io::Result<(File, u64)> {
         .create(true)
         .truncate(false)
         .open(path)?;
+    // A rotation would rename a device away from all others who use it.
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::other("not a regular file"));
+    }
     let size = file.seek(SeekFrom::End(0))?;
     Ok((file, size))
 }

@@ -201,7 +201,9 @@ pub(super) fn launch_failed(
 /// Returns when a launch that failed is tried again; `None` when a person has to do something.
 fn look_again(instance: &mut Instance, origin: Origin, failure: Failure) -> Option<Duration> {
     match (origin, failure) {
-        (Origin::Automatic, Failure::PortInUse | Failure::Busy) => Some(PORT_RETRY),
+        (Origin::Automatic, Failure::PortInUse | Failure::AddressUnusable | Failure::Busy) => {
+            Some(PORT_RETRY)
+        }
         (_, Failure::Resources) => {
             instance.resource_failures += 1;
             let doubled = Duration::from_secs(1 << instance.resource_failures.min(5));

@@ -26,8 +26,8 @@ use crate::supervisor::log_files;
 use crate::supervisor::probing::Endpoint;
 
 /// Bytes of a log before it is rotated, and rotated logs that are kept; as for instances.
-const LOG_SIZE: u64 = 10 << 20;
-const ROTATION: u32 = 3;
+pub const LOG_SIZE: u64 = 10 << 20;
+pub const ROTATION: u32 = 3;
 
 /// Between the request to end and the end by force, where the home says nothing else.
 pub const GRACE: Duration = Duration::from_secs(10);
@@ -255,7 +255,8 @@ fn refused(error: &LaunchError, job: &Job) -> NotLaunched {
             let remedy = "a script begins with #! and an interpreter that exists";
             NotLaunched::Failed(Attention::explained(&summary, None, Some(remedy)))
         }
-        LaunchError::Shim { .. }
+        LaunchError::Logs { .. }
+        | LaunchError::Shim { .. }
         | LaunchError::Protocol
         | LaunchError::Deadline
         | LaunchError::Io { .. } => {
