@@ -1,5 +1,9 @@
 //! The exit codes, in one place.
 
+use std::error::Error;
+use std::io;
+use std::path::Path;
+
 use crate::api::client::ClientError;
 use crate::api::error::ErrorCode;
 
@@ -115,6 +119,36 @@ impl CliError {
         }
     }
 
+    /// An error with all its causes; what the system refused comes with what to do about it.
+    #[must_use]
+    pub fn chain(exit: Exit, error: &(dyn Error + 'static)) -> Self {
+        let mut message = error.to_string();
+        let mut hint = None;
+        let mut cause = Some(error);
+        while let Some(error) = cause {
+            let words = error.to_string();
+            // Some errors tell their cause themselves.
+            if !message.ends_with(&words) {
+                message = format!("{message}: {words}");
+            }
+            let refused = error.downcast_ref::<io::Error>();
+            hint = hint.or_else(|| hint_for(refused?.kind()));
+            cause = error.source();
+        }
+        Self {
+            exit,
+            message,
+            hint,
+        }
+    }
+
+    /// Says what was being done to which file.
+    #[must_use]
+    pub fn about(mut self, verb: &str, path: &Path) -> Self {
+        self.message = format!("{verb} {}: {}", path.display(), self.message);
+        self
+    }
+
     #[must_use]
     pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
@@ -149,8 +183,48 @@ impl From<ClientError> for CliError {
     }
 }
 
-impl From<std::io::Error> for CliError {
-    fn from(error: std::io::Error) -> Self {
-        Self::new(Exit::General, error.to_string())
+impl From<io::Error> for CliError {
+    fn from(error: io::Error) -> Self {
+        Self::chain(Exit::General, &error)
+    }
+}
+
+/// What a person can do where the system refuses.
+fn hint_for(kind: io::ErrorKind) -> Option<String> {
+    let hint = match kind {
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+            "this user may not do that; --home DIR or LLAMA_ORCH_HOME choose another home, \
+             and llama-orch doctor looks at this one"
+        }
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            "make room there; llama-orch doctor says what logs may take"
+        }
+        _ => return None,
+    };
+    Some(hint.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    enum Outer {
+        #[error("open the door")]
+        Short(#[source] io::Error),
+        #[error("open the door: {0}")]
+        Long(#[source] io::Error),
+    }
+
+    #[test]
+    fn a_cause_is_told_once_and_what_the_system_refuses_comes_with_a_hint() {
+        let denied = || io::Error::from(io::ErrorKind::PermissionDenied);
+        for error in [Outer::Short(denied()), Outer::Long(denied())] {
+            let told = CliError::chain(Exit::Daemon, &error);
+            assert_eq!(told.message, "open the door: permission denied");
+            assert!(told.hint.is_some_and(|hint| hint.contains("--home")));
+        }
+        let odd = CliError::from(io::Error::other("odd"));
+        assert_eq!((odd.message.as_str(), odd.hint), ("odd", None));
     }
 }

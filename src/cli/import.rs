@@ -312,8 +312,7 @@ fn write(path: &Path, text: &str, imported: &Imported) -> Result<(), CliError> {
                 CliError::new(Exit::General, format!("write {}: {error}", file.display()))
             })?;
     }
-    save::save(path, text, Existing::Keep)
-        .map_err(|error| CliError::new(Exit::General, error.to_string()))
+    save::save(path, text, Existing::Keep).map_err(|error| CliError::chain(Exit::General, &error))
 }
 
 fn tell(

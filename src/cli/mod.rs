@@ -111,8 +111,7 @@ fn usage(error: &clap::Error) -> u8 {
 }
 
 fn resolve(cli: &Cli) -> Result<Home, CliError> {
-    home::resolve_here(cli.home.clone())
-        .map_err(|error| CliError::new(Exit::General, error.to_string()))
+    home::resolve_here(cli.home.clone()).map_err(|error| CliError::chain(Exit::General, &error))
 }
 
 async fn dispatch(cli: &Cli, target: &Target, output: &Output) -> Result<Exit, CliError> {

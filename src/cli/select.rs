@@ -5,8 +5,8 @@ use super::exit::{CliError, Exit};
 use crate::config::load::ConfigSet;
 use crate::domain::instance::{InstanceName, InstanceSpec};
 
-/// Two names that differ by more than this share of their letters are not confused.
-const NEAREST: f64 = 0.6;
+/// Two names that are less alike than this are not confused.
+const NEAREST: f64 = 0.8;
 
 /// Finds the instance that `word` names: by name, then uid, then number, then display name.
 ///
@@ -34,13 +34,22 @@ pub(super) fn one(set: &ConfigSet, word: &str) -> Result<InstanceName, CliError>
     }
     let error = CliError::new(Exit::NotFound, format!("no instance is called {word:?}"));
     let nearest = names(set)
-        .map(|name| (strsim::jaro_winkler(name.as_str(), word), name.as_str()))
+        .map(|name| (likeness(name.as_str(), word), name.as_str()))
         .filter(|(likeness, _)| *likeness > NEAREST)
         .max_by(|left, right| left.0.total_cmp(&right.0));
     Err(match nearest {
         Some((_, label)) => error.with_hint(format!("did you mean {label:?}?")),
         None => error.with_hint("llama-orch ps lists what there is"),
     })
+}
+
+/// Returns how alike two names are, from 0 to 1; a part of a name stands for it.
+fn likeness(name: &str, word: &str) -> f64 {
+    let is_part = word.len() > 1 && name.contains(&word.to_lowercase());
+    match is_part {
+        true => 1.0,
+        false => strsim::jaro_winkler(name, word),
+    }
 }
 
 /// Finds all instances of a selection, in the table's order.
@@ -125,4 +134,26 @@ fn names(set: &ConfigSet) -> impl Iterator<Item = &InstanceName> {
         Ok(loaded) => &loaded.spec.name,
         Err(broken) => &broken.name,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_names_that_are_alike_are_suggested() {
+        let rows = [
+            ("coder", "codr", true),
+            ("coder", "cdoer", true),
+            ("demo-chat", "chat", true),
+            ("demo-chat", "Demo", true),
+            ("coder", "nope", false),
+            ("coder", "nothere", false),
+            ("coder", "r", false),
+        ];
+        for (name, word, alike) in rows {
+            let found = likeness(name, word);
+            assert_eq!(found > NEAREST, alike, "{name} {word} {found}");
+        }
+    }
 }

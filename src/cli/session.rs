@@ -104,15 +104,9 @@ pub(super) async fn open(home: &Home, role: Role, scope: Scope) -> Result<Sessio
     }
 }
 
-/// Turns a failure to own into what the person sees, with all its causes.
-pub(super) fn daemon_error(error: &dyn std::error::Error) -> CliError {
-    let mut message = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        message = format!("{message}: {cause}");
-        source = cause.source();
-    }
-    CliError::new(Exit::Daemon, message)
+/// Turns a failure to own into what the person sees.
+pub(super) fn daemon_error(error: &(dyn std::error::Error + 'static)) -> CliError {
+    CliError::chain(Exit::Daemon, error)
 }
 
 impl Session {

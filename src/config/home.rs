@@ -38,6 +38,8 @@ pub enum HomeOrigin {
     Ancestor,
     /// Below the platform's data directory.
     DataDirectory,
+    /// What an owner was started with, long ago and by whatever rule.
+    Owner,
 }
 
 /// No home could be chosen.
@@ -57,19 +59,21 @@ pub enum HomeError {
     NoCurrentDirectory { source: std::io::Error },
 }
 
-/// Chooses the home: `flag`, else `environment`, else the nearest ancestor of `cwd` whose
-/// `instances/` holds at least one config file, else `data_dir`.
+/// Chooses the home: `flag`, else `environment`, else the nearest ancestor of the current directory
+/// whose `instances/` holds at least one config file, else the platform's data directory.
 ///
-/// The directory need not exist yet.
+/// The directory need not exist yet. The system is asked only for what the rule needs: a home with
+/// a full path is found from a directory that was removed, too.
 ///
 /// # Errors
 ///
-/// Returns an error when the chosen path exists and is not a directory.
-pub fn resolve(
+/// Returns an error when the chosen path exists and is not a directory, or a rule needs a directory
+/// that the system does not name.
+fn resolve(
     flag: Option<PathBuf>,
     environment: Option<OsString>,
-    cwd: &Path,
-    data_dir: &Path,
+    cwd: impl FnOnce() -> Result<PathBuf, HomeError>,
+    data_dir: impl FnOnce() -> Result<PathBuf, HomeError>,
 ) -> Result<Home, HomeError> {
     let named = flag
         .filter(|path| !path.as_os_str().is_empty())
@@ -79,15 +83,17 @@ pub fn resolve(
                 .filter(|text| !text.is_empty())
                 .map(|text| (PathBuf::from(text), HomeOrigin::Environment))
         });
-    let (root, origin) = named.unwrap_or_else(|| {
-        cwd.ancestors()
-            .find(|directory| holds_instances(directory))
-            .map_or_else(
-                || (data_dir.to_owned(), HomeOrigin::DataDirectory),
-                |directory| (directory.to_owned(), HomeOrigin::Ancestor),
-            )
-    });
-    Home::open(&cwd.join(root), origin)
+    if let Some((root, origin)) = named {
+        let root = match root.is_absolute() {
+            true => root,
+            false => cwd()?.join(root),
+        };
+        return Home::open(&root, origin);
+    }
+    match cwd()?.ancestors().find(|folder| holds_instances(folder)) {
+        Some(folder) => Home::open(folder, HomeOrigin::Ancestor),
+        None => Home::open(&data_dir()?, HomeOrigin::DataDirectory),
+    }
 }
 
 /// Chooses the home from this process's environment, current and data directory.
@@ -97,8 +103,8 @@ pub fn resolve(
 /// Returns an error when the chosen path is no directory, or a rule needs a directory that the
 /// system does not name.
 pub fn resolve_here(flag: Option<PathBuf>) -> Result<Home, HomeError> {
-    let cwd = env::current_dir().map_err(|source| HomeError::NoCurrentDirectory { source })?;
-    resolve(flag, env::var_os(HOME_VARIABLE), &cwd, &data_dir()?)
+    let cwd = || env::current_dir().map_err(|source| HomeError::NoCurrentDirectory { source });
+    resolve(flag, env::var_os(HOME_VARIABLE), cwd, data_dir)
 }
 
 /// Returns the home of a user who never chose one.
@@ -196,10 +202,16 @@ impl Home {
         self.work_runs_dir().join(work_folder(chunk))
     }
 
+    /// The logs of work units, a directory per unit that ever ran a command.
+    #[must_use]
+    pub fn all_work_logs_dir(&self) -> PathBuf {
+        self.root.join("logs").join(WORK)
+    }
+
     /// Where the commands of a work unit log.
     #[must_use]
     pub fn work_logs_dir(&self, chunk: &Chunk) -> PathBuf {
-        self.root.join("logs").join(WORK).join(work_folder(chunk))
+        self.all_work_logs_dir().join(work_folder(chunk))
     }
 
     #[must_use]
@@ -301,6 +313,7 @@ impl fmt::Display for HomeOrigin {
             Self::Environment => write!(f, "chosen by {HOME_VARIABLE}"),
             Self::Ancestor => f.write_str("found above the current directory"),
             Self::DataDirectory => f.write_str("the usual place"),
+            Self::Owner => f.write_str("given to its owner"),
         }
     }
 }
@@ -374,8 +387,8 @@ mod tests {
                     "" => OsString::new(),
                     name => place.root.join(name).into_os_string(),
                 }),
-                &place.root.join(cwd),
-                &place.root.join("data"),
+                || Ok(place.root.join(cwd)),
+                || Ok(place.root.join("data")),
             )
             .expect("resolve the home");
             assert_eq!(home.root(), place.root.join(expected));
@@ -389,11 +402,33 @@ mod tests {
         let home = resolve(
             Some("deep".into()),
             None,
-            &place.root.join("project"),
-            Path::new("/"),
+            || Ok(place.root.join("project")),
+            || Err(HomeError::NoDataDirectory),
         )
         .expect("resolve the home");
         assert_eq!(home.root(), place.root.join("project/deep"));
+    }
+
+    #[test]
+    fn a_home_with_a_full_path_needs_neither_a_current_nor_a_data_directory() {
+        let place = place();
+        let gone = || {
+            Err(HomeError::NoCurrentDirectory {
+                source: std::io::ErrorKind::NotFound.into(),
+            })
+        };
+        let path = place.root.join("flag");
+        let nowhere = || Err(HomeError::NoDataDirectory);
+        let rows = [
+            (Some(path.clone()), None),
+            (None, Some(path.clone().into_os_string())),
+        ];
+        for (flag, environment) in rows {
+            let home = resolve(flag, environment, gone, nowhere).expect("a home");
+            assert_eq!(home.root(), path);
+        }
+        let error = resolve(None, None, gone, nowhere).expect_err("no rule can answer");
+        assert!(error.to_string().contains("--home"), "{error}");
     }
 
     #[test]
@@ -422,7 +457,8 @@ mod tests {
     #[test]
     fn a_file_is_no_home() {
         let place = place();
-        let error = resolve(Some("file".into()), None, &place.root, Path::new("/"))
+        let cwd = || Ok(place.root.clone());
+        let error = resolve(Some("file".into()), None, cwd, || Ok(PathBuf::from("/")))
             .expect_err("a file was taken for a home");
         assert!(error.to_string().ends_with("is not a directory"), "{error}");
     }

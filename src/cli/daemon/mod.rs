@@ -29,6 +29,9 @@ const START_TIME: Duration = Duration::from_secs(20);
 /// What a detached daemon writes once its socket answers.
 const READY: &str = "ready";
 
+/// Stands between what failed and what to do about it.
+const HINT: char = '\t';
+
 /// `llama-orch daemon …`
 ///
 /// # Errors
@@ -159,7 +162,10 @@ fn spawn_detached(home: &std::path::Path, autostart: Autostart) -> Result<u32, C
         "" => Err(fail(
             "the daemon ended without a word; see its log in logs/daemon/".to_owned(),
         )),
-        words => Err(fail(words.to_owned())),
+        words => Err(match words.split_once(HINT) {
+            Some((words, hint)) => fail(words.to_owned()).with_hint(hint),
+            None => fail(words.to_owned()),
+        }),
     }
 }
 
@@ -176,13 +182,11 @@ fn readable_within(fd: &impl AsFd, time: Duration) -> bool {
 async fn detached(home: &Home, autostart: Autostart) -> Result<Exit, CliError> {
     rustix::process::setsid().ok(); // already a leader when started by hand
     let folder = home.daemon_logs_dir();
-    let log = LogFile::open(&folder).map_err(|error| {
-        CliError::new(Exit::Daemon, format!("open {}: {error}", folder.display()))
-    });
-    let log = match log {
+    let log = match LogFile::open(&folder) {
         Ok(log) => log,
         Err(error) => {
-            report(&error.message);
+            let error = CliError::chain(Exit::Daemon, &error).about("open", &folder);
+            report_failure(&error);
             return Err(error);
         }
     };
@@ -192,13 +196,20 @@ async fn detached(home: &Home, autostart: Autostart) -> Result<Exit, CliError> {
         Err(error) => {
             let error = refused(&error);
             ::tracing::error!("{}", error.message);
-            report(&error.message);
+            report_failure(&error);
             Err(error)
         }
     }
 }
 
 /// Writes the one line the starter waits for, then lets go of its pipe.
+fn report_failure(error: &CliError) {
+    match &error.hint {
+        Some(hint) => report(&format!("{}{HINT}{hint}", error.message)),
+        None => report(&error.message),
+    }
+}
+
 fn report(line: &str) {
     let mut stdout = std::io::stdout().lock();
     writeln!(stdout, "{line}")

@@ -187,8 +187,7 @@ pub(super) fn create(home: &Home, args: &InitArgs) -> Result<Created, CliError> 
     } else {
         Existing::Keep
     };
-    save::save(&path, &text, existing)
-        .map_err(|error| CliError::new(Exit::General, error.to_string()))?;
+    save::save(&path, &text, existing).map_err(|error| CliError::chain(Exit::General, &error))?;
     Ok(Created {
         name,
         path,
