@@ -11,6 +11,7 @@ use crate::config::finding::Severity;
 use crate::domain::checkup::{Area, Found, Grade};
 use crate::domain::units::size;
 use crate::store::Reader;
+use crate::supervisor::work::launch as work;
 
 /// Below this a disk is as good as full.
 const DISK_FULL: u64 = 100 << 20;
@@ -209,13 +210,21 @@ fn disk(case: &Case<'_>, found: &mut Vec<Found>) {
     let Some(free) = free_on(case.patient.home.root()) else {
         return;
     };
-    // Both streams of each instance, the live file and the rotated ones.
-    let logs: u64 = case
+    // Both streams of each, the live file and the rotated ones.
+    let most = |size: u64, rotation: u32| {
+        let files = u64::from(rotation).saturating_add(1);
+        size.saturating_mul(files).saturating_mul(2)
+    };
+    let of_instances = case
         .specs()
-        .map(|spec| {
-            let files = u64::from(spec.logs.rotation).saturating_add(1);
-            spec.logs.max_size.saturating_mul(files).saturating_mul(2)
-        })
+        .map(|spec| most(spec.logs.max_size, spec.logs.rotation));
+    let units = fs::read_dir(case.patient.home.all_work_logs_dir())
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+    let logs = of_instances
+        .chain(units.map(|_| most(work::LOG_SIZE, work::ROTATION)))
         .fold(0, u64::saturating_add);
     found.push(room(free, logs));
 }

@@ -361,3 +361,23 @@ fn each_trap_is_found_with_its_remedy() {
 fn remove(scene: &Scene, path: &str) {
     fs::remove_file(scene.sources.root.join(path)).expect("it is there");
 }
+
+#[test]
+fn logs_are_counted_of_instances_and_of_work_units() {
+    let scene = Scene::new();
+    // What is free depends on the machine that the test runs on.
+    let told = || {
+        let found = scene.found();
+        let disk = found.into_iter().find(|one| one.area == Area::Disk);
+        disk.map(|disk| disk.text.rsplit("; ").next().map(str::to_owned))
+    };
+    scene.instance("a");
+    assert_eq!(told(), Some(Some("logs may take 80 MiB".to_owned())));
+    for chunk in ["parser", "docs"] {
+        let log = format!("home/logs/work/{chunk}/stdout.log");
+        write(&scene.folder.path().join(log), "");
+    }
+    // A file there is of an instance that is called so.
+    write(&scene.folder.path().join("home/logs/work/stdout.log"), "");
+    assert_eq!(told(), Some(Some("logs may take 240 MiB".to_owned())));
+}

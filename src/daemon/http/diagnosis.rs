@@ -255,7 +255,7 @@ pub(super) async fn blocking<T: Send + 'static>(
     look: impl FnOnce(&Home, &Owner) -> Answered<T> + Send + 'static,
 ) -> Answered<T> {
     let task = tokio::task::spawn_blocking(move || {
-        let home = Home::open(std::path::Path::new(&owner.home), HomeOrigin::Flag)
+        let home = Home::open(std::path::Path::new(&owner.home), HomeOrigin::Owner)
             .map_err(|error| internal(&error))?;
         look(&home, &owner)
     });
