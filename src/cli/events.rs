@@ -7,7 +7,7 @@ use jiff::tz::TimeZone;
 
 use super::args::EventsArgs;
 use super::exit::{CliError, Exit};
-use super::output::{Flow, Output, Paint, paint};
+use super::output::{Flow, Output, Paint, json_line, paint};
 use super::{logs, select};
 use crate::api::client::{Client, ClientError};
 use crate::api::wire::{EventBody, EventsBody};
@@ -206,7 +206,7 @@ impl Printer<'_> {
         let name = event.instance.as_deref().unwrap_or("-");
         let (kind, message) = (&event.event_type, one_line(&event.message));
         if self.json {
-            return serde_json::to_string(event).unwrap_or_default();
+            return json_line(event);
         }
         if !self.output.stdout_is_terminal && !self.output.stdout_color {
             return [&event.ts, &event.level, name, kind, &message].join("\t");

@@ -350,7 +350,7 @@ impl Printer<'_> {
         Ok(if bytes.is_empty() {
             Flow::Continue
         } else {
-            self.output.bytes(&bytes)?
+            self.output.log(&bytes)?
         })
     }
 }

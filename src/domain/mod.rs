@@ -7,6 +7,7 @@ pub mod event;
 pub mod exit;
 pub mod fleet;
 pub mod gguf;
+pub mod harmless;
 pub mod instance;
 pub mod lifecycle;
 pub mod log;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::args::HealthArgs;
 use super::exit::{CliError, Exit};
 use super::offline;
-use super::output::{Flow, Output, Paint, paint};
+use super::output::{Flow, Output, Paint, json_line, paint};
 use super::target::Target;
 use crate::api::client::{ClientError, pace};
 use crate::api::wire::InstanceHealthBody;
@@ -212,7 +212,7 @@ impl Printer<'_> {
 
     fn text(&self, row: &InstanceRow, width: usize) -> String {
         if self.json {
-            return serde_json::to_string(&InstanceHealthBody::from(row)).unwrap_or_default();
+            return json_line(&InstanceHealthBody::from(row));
         }
         let reason = row.reason.as_deref().unwrap_or("");
         if !self.output.stdout_is_terminal && !self.output.stdout_color {
