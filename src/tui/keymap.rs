@@ -208,12 +208,18 @@ rows! {
 pub(super) fn matching(search: &str) -> Vec<&'static Row> {
     let words: Vec<String> = search.split_whitespace().map(str::to_lowercase).collect();
     ROWS.iter()
-        .filter(|row| row.action != Action::Palette)
         .filter(|row| {
             let text = format!("{} {} {}", row.name, row.help, row.context.title()).to_lowercase();
             words.iter().all(|word| text.contains(word.as_str()))
         })
         .collect()
+}
+
+/// Returns those that the palette offers: all but itself.
+pub(super) fn offered(search: &str) -> Vec<&'static Row> {
+    let mut rows = matching(search);
+    rows.retain(|row| row.action != Action::Palette);
+    rows
 }
 
 /// A key as it is compared: a character carries its own shift.
@@ -396,6 +402,9 @@ fn shown(text: &str) -> String {
         "pagedown" => "PgDn".to_owned(),
         "home" => "Home".to_owned(),
         "end" => "End".to_owned(),
+        "delete" => "Del".to_owned(),
+        "insert" => "Ins".to_owned(),
+        "backspace" => "Backspace".to_owned(),
         _ => text
             .strip_prefix("ctrl-")
             .map(|rest| format!("Ctrl-{}", rest.to_ascii_uppercase()))

@@ -1,6 +1,7 @@
 //! Everything the dashboard knows. Only `update` changes it; `view` reads it.
 
 pub(super) mod details;
+pub(super) mod diagnostics;
 pub(super) mod dialog;
 pub(super) mod feed;
 pub(super) mod filter;
@@ -253,6 +254,7 @@ pub(super) struct Model {
     pub(super) work: Work,
     pub(super) details: Book,
     pub(super) detail_scroll: usize,
+    pub(super) diagnostics: diagnostics::Place,
     pub(super) focus: Pane,
     /// What shares a small screen with the table.
     pub(super) second: Pane,
@@ -313,6 +315,7 @@ impl Model {
             work: Work::default(),
             details: Book::default(),
             detail_scroll: 0,
+            diagnostics: diagnostics::Place::default(),
             focus: Pane::Table,
             second: Pane::Log,
             zoom: false,

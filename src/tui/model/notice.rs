@@ -63,6 +63,11 @@ impl Notices {
         }
     }
 
+    /// Forgets what is over.
+    pub(in crate::tui) fn forget(&mut self, text: &str) {
+        self.toasts.retain(|toast| toast.text != text);
+    }
+
     /// Forgets what was told long enough; returns whether anything went.
     pub(in crate::tui) fn expire(&mut self, mono: f64) -> bool {
         let before = self.toasts.len();

@@ -3,6 +3,7 @@
 mod acts;
 mod pictures;
 mod pointer;
+mod reading;
 pub(super) mod rows;
 mod sheets;
 mod sizes;

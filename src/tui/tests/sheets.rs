@@ -132,7 +132,10 @@ fn findings() -> Vec<Found> {
 fn the_doctors_findings_come_with_remedies_the_worst_first() {
     let mut model = model(&fleet());
     assert_eq!(press(&mut model, "D"), [Effect::Checkup]);
+    let looking = |model: &Model| !model.notices.toasts.is_empty();
+    assert!(looking(&model));
     send(&mut model, Msg::Checkup(Ok(findings())));
+    assert!(!looking(&model), "it has looked");
     check("doctor-120x36", &model);
     send(&mut model, Msg::Resize(80, 24));
     check("doctor-80x24", &model);

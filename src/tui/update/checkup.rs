@@ -8,14 +8,17 @@ use super::super::theme::Role;
 use super::{sheet, tell};
 use crate::domain::checkup::{Found, Grade};
 
+/// What is said until the answer is there.
+const LOOKING: &str = "looking at the installation…";
+
 /// Asks for a look at the installation.
 pub(super) fn ask(model: &mut Model) -> Vec<Effect> {
-    let text = "looking at the installation…".to_owned();
-    sheet::tell(model, Kind::Info, text);
+    sheet::tell(model, Kind::Info, LOOKING.to_owned());
     vec![Effect::Checkup]
 }
 
 pub(super) fn shown(model: &mut Model, answer: Result<Vec<Found>, String>) -> Vec<Effect> {
+    model.notices.forget(LOOKING);
     let found = match answer {
         Ok(found) => found,
         Err(why) => return tell(model, Kind::Bad, format!("doctor: {why}")),

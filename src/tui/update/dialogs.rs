@@ -4,7 +4,7 @@ use crossterm::event::{Event, KeyCode, KeyEvent, KeyModifiers};
 use tui_input::backend::crossterm::EventHandler as _;
 
 use super::super::effect::Effect;
-use super::super::keymap::matching;
+use super::super::keymap::offered;
 use super::super::model::Model;
 use super::super::model::dialog::{Button, Dialog, Pick, Purpose};
 use super::super::model::notice::Kind;
@@ -20,6 +20,9 @@ pub(super) enum Step {
 }
 
 pub(super) fn key(model: &mut Model, event: KeyEvent) -> Vec<Effect> {
+    let page = page(model);
+    let step = |event| step(event, page);
+    let typed_step = |event| typed_step(event, page);
     let Some(mut dialog) = model.dialogs.pop() else {
         return Vec::new();
     };
@@ -36,11 +39,11 @@ pub(super) fn key(model: &mut Model, event: KeyEvent) -> Vec<Effect> {
         Dialog::Palette { search, cursor } => match typed_step(event) {
             Step::Close => return Vec::new(),
             Step::By(step) => {
-                let last = matching(search.value()).len().saturating_sub(1);
+                let last = offered(search.value()).len().saturating_sub(1);
                 *cursor = cursor.saturating_add_signed(step).min(last);
             }
             Step::Accept => {
-                let action = matching(search.value()).get(*cursor).map(|row| row.action);
+                let action = offered(search.value()).get(*cursor).map(|row| row.action);
                 return action.map_or_else(Vec::new, |action| act(model, action));
             }
             Step::Other => {
@@ -150,25 +153,31 @@ pub(super) fn picked(model: &mut Model, pick: Pick) -> Vec<Effect> {
     }
 }
 
+/// Lines that a page of a dialog has: what its frame and its first lines leave, and one that is
+/// seen again.
+fn page(model: &Model) -> isize {
+    isize::try_from(model.size.1.saturating_sub(7).max(1)).unwrap_or(1)
+}
+
 /// Lists understand arrows and vim's keys.
-pub(super) fn step(event: KeyEvent) -> Step {
+pub(super) fn step(event: KeyEvent, page: isize) -> Step {
     match event.code {
         KeyCode::Char('j') => Step::By(1),
         KeyCode::Char('k') => Step::By(-1),
         KeyCode::Tab => Step::By(1),
         KeyCode::BackTab => Step::By(-1),
-        _ => typed_step(event),
+        _ => typed_step(event, page),
     }
 }
 
 /// Where letters are typed, only other keys move.
-fn typed_step(event: KeyEvent) -> Step {
+fn typed_step(event: KeyEvent, page: isize) -> Step {
     let control = event.modifiers.contains(KeyModifiers::CONTROL);
     match event.code {
         KeyCode::Up => Step::By(-1),
         KeyCode::Down => Step::By(1),
-        KeyCode::PageUp => Step::By(-10),
-        KeyCode::PageDown => Step::By(10),
+        KeyCode::PageUp => Step::By(-page),
+        KeyCode::PageDown => Step::By(page),
         KeyCode::Char('p') if control => Step::By(-1),
         KeyCode::Char('n') if control => Step::By(1),
         KeyCode::Enter => Step::Accept,

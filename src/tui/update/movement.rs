@@ -2,6 +2,7 @@
 
 use super::super::effect::Effect;
 use super::super::logview::LogAction;
+use super::super::model::diagnostics::Way;
 use super::super::model::sort::Sort;
 use super::super::model::table::Line;
 use super::super::model::{Model, Pane};
@@ -47,8 +48,16 @@ fn go(model: &mut Model, step: isize, action: LogAction) -> Vec<Effect> {
             model.feed.go(-step);
             Vec::new()
         }
-        Pane::Detail | Pane::Diagnostics => {
+        Pane::Detail => {
             model.detail_scroll = model.detail_scroll.saturating_add_signed(step);
+            Vec::new()
+        }
+        Pane::Diagnostics => {
+            model.diagnostics.go(if action == LogAction::Bottom {
+                Way::Newest
+            } else {
+                Way::of(step)
+            });
             Vec::new()
         }
         Pane::Work => {

@@ -1,8 +1,9 @@
 //! The mouse: clicks, wheel and dragged splits.
 
 use super::super::effect::Effect;
-use super::super::keymap::{Action, matching};
+use super::super::keymap::{Action, offered};
 use super::super::layout::Class;
+use super::super::model::diagnostics::Way;
 use super::super::model::dialog::Dialog;
 use super::super::model::sort::Sort;
 use super::super::model::table::Line;
@@ -94,7 +95,7 @@ fn choice(model: &mut Model, place: usize) -> Vec<Effect> {
             pick.map_or_else(Vec::new, |pick| dialogs::picked(model, pick))
         }
         Some(Dialog::Palette { search, .. }) => {
-            let rows = matching(search.value());
+            let rows = offered(search.value());
             let action = rows.get(place).map(|row| row.action);
             action.map_or_else(Vec::new, |action| act(model, action))
         }
@@ -148,8 +149,12 @@ pub(super) fn wheel(model: &mut Model, pane: Pane, lines: i32) -> Vec<Effect> {
             model.work.go(step);
             Vec::new()
         }
-        Pane::Detail | Pane::Diagnostics => {
+        Pane::Detail => {
             model.detail_scroll = model.detail_scroll.saturating_add_signed(step);
+            Vec::new()
+        }
+        Pane::Diagnostics => {
+            model.diagnostics.go(Way::of(step));
             Vec::new()
         }
     }

@@ -52,7 +52,8 @@ pub(super) fn key(sheet: &mut Sheet, event: KeyEvent, size: (u16, u16)) -> Outco
     if let Some(place) = pressed {
         return press(sheet, place);
     }
-    match (event.code, step(event)) {
+    let page = isize::try_from(sheet.lay(size).room.saturating_sub(1).max(1)).unwrap_or(1);
+    match (event.code, step(event, page)) {
         (KeyCode::Tab | KeyCode::Right | KeyCode::Char('l'), _) => sheet.choose(1),
         (KeyCode::BackTab | KeyCode::Left | KeyCode::Char('h'), _) => sheet.choose(-1),
         (_, Step::Accept) => return press(sheet, sheet.chosen),

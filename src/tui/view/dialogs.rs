@@ -79,8 +79,10 @@ fn draw_menu(menu: &Menu, screen: Rect, pen: &mut Pen<'_>, hits: &mut Hits) {
             Role::Dim,
         );
     }
-    for (place, choice) in menu.choices.iter().enumerate().take(inner.height.into()) {
-        let y = inner.y + fit(place);
+    let skip = (menu.cursor + 1).saturating_sub(inner.height.into());
+    for (y, (place, choice)) in
+        (inner.y..inner.bottom()).zip(menu.choices.iter().enumerate().skip(skip))
+    {
         let x = inner.x;
         pen.text(x, y, inner.width, &choice.key, Role::Accent);
         let x = x + fit(keys) + 2;

@@ -4,23 +4,29 @@ use ratatui::layout::Rect;
 use tui_input::Input;
 
 use super::super::format;
-use super::super::keymap::{Context, matching};
+use super::super::keymap::{Context, matching, offered};
 use super::super::model::{Hit, Model};
 use super::super::theme::{Look, Role};
 use super::Hits;
 use super::dialogs::open;
 use super::pen::Pen;
 
+/// Columns of the help, with its frame.
+const WIDTH: u16 = 76;
+
+/// Columns of that for the frame.
+const FRAME: u16 = 4;
+
 /// Columns for the keys of an action.
 const KEYS: u16 = 14;
 
 pub(super) fn help(model: &Model, search: &Input, scroll: usize, screen: Rect, pen: &mut Pen<'_>) {
     let height = screen.height.saturating_sub(2);
-    let inner = open("Keys", 76, height, screen, pen);
+    let inner = open("Keys", WIDTH, height, screen, pen);
     let x = pen.text(inner.x, inner.y, inner.width, "search: ", Role::Accent);
     pen.line(x, inner.y, inner.right().saturating_sub(x + 12), search);
     pen.right(inner.right(), inner.y, 12, "Esc closes", Role::Dim);
-    let lines = lines(model, search.value(), pen.look);
+    let lines = lines(model, search.value(), pen.look, texts(screen));
     let last = lines.len().saturating_sub(room(screen));
     if lines.is_empty() {
         pen.cut(
@@ -57,9 +63,14 @@ fn room(screen: Rect) -> usize {
     usize::from(screen.height).saturating_sub(6)
 }
 
+/// Columns for what an action does.
+fn texts(screen: Rect) -> usize {
+    usize::from(WIDTH.min(screen.width).saturating_sub(FRAME + KEYS + 2))
+}
+
 /// Returns how far the help can be scrolled.
 pub(super) fn help_end(model: &Model, search: &Input, screen: Rect) -> usize {
-    lines(model, search.value(), &model.look)
+    lines(model, search.value(), &model.look, texts(screen))
         .len()
         .saturating_sub(room(screen))
 }
@@ -67,7 +78,7 @@ pub(super) fn help_end(model: &Model, search: &Input, screen: Rect) -> usize {
 /// A line of the help.
 enum Line {
     Heading(&'static str),
-    Entry { left: String, right: &'static str },
+    Entry { left: String, right: String },
 }
 
 /// What a filter of the instances may be made of.
@@ -123,23 +134,32 @@ const SIGNS: [(&str, &str, &str); 9] = [
 ];
 
 /// Everything there is to know, as far as it has the searched text in it.
-fn lines(model: &Model, search: &str, look: &Look) -> Vec<Line> {
+fn lines(model: &Model, search: &str, look: &Look, width: usize) -> Vec<Line> {
     let mut lines = Vec::new();
     let mut section = |title: &'static str, entries: Vec<(String, &'static str)>| {
-        if !entries.is_empty() {
-            lines.push(Line::Heading(title));
-            let entry = |(left, right)| Line::Entry { left, right };
-            lines.extend(entries.into_iter().map(entry));
+        if entries.is_empty() {
+            return;
+        }
+        lines.push(Line::Heading(title));
+        for (mut left, right) in entries {
+            for right in format::wrap(right, width) {
+                let left = std::mem::take(&mut left); // on the first line only
+                lines.push(Line::Entry { left, right });
+            }
         }
     };
     let rows = matching(search);
-    for context in [
+    // What the pane that has the keys understands is looked for first.
+    let here = Context::of(model.focus);
+    let mut contexts = vec![
         Context::Table,
         Context::Log,
         Context::Events,
         Context::Work,
         Context::Global,
-    ] {
+    ];
+    contexts.sort_by_key(|context| *context != here);
+    for context in contexts {
         // What has no key is only in the palette.
         let of = rows
             .iter()
@@ -174,7 +194,7 @@ pub(super) fn palette(
     let inner = open("Palette", 76, height, screen, pen);
     let x = pen.text(inner.x, inner.y, inner.width, ": ", Role::Accent);
     pen.line(x, inner.y, inner.right().saturating_sub(x), search);
-    let rows = matching(search.value());
+    let rows = offered(search.value());
     let room = usize::from(inner.height.saturating_sub(2));
     let skip = (cursor + 1).saturating_sub(room);
     for (y, (place, row)) in (inner.y + 2..inner.bottom()).zip(rows.iter().enumerate().skip(skip)) {
