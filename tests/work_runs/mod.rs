@@ -520,3 +520,25 @@ fn a_command_talks_to_a_real_server_that_was_started_for_it() {
     );
     rig.home.ok(&["daemon", "stop", "--instances"]);
 }
+
+#[test]
+fn an_answer_tells_how_the_unit_stands_by_then() {
+    let rig = Rig::new(1);
+    rig.home.ok(&["daemon", "start"]);
+    let ran = rig
+        .home
+        .ok(&["work-unit", "create", "a", "--command", "GOAL=sleep 100"]);
+    assert_eq!(
+        ran.stderr,
+        "created a: RUNNING in phase GOAL, the owner runs its command\n"
+    );
+    let second = rig
+        .home
+        .ok(&["work-unit", "create", "b", "--command", "GOAL=true"]);
+    assert_eq!(
+        second.stderr,
+        "created b: READY in phase GOAL, its command waits for its turn (work.max_parallel is 1)\n"
+    );
+    rig.home.ok(&["work-unit", "rm", "b"]);
+    rig.home.ok(&["daemon", "stop", "--instances"]);
+}

@@ -56,6 +56,9 @@ pub struct OwnerStatus {
     pub running: usize,
     #[serde(default)]
     pub work_units: WorkCountsBody,
+    /// Commands of work units that it runs at once, at most; 0 when it runs none.
+    #[serde(default)]
+    pub work_max_parallel: Option<u32>,
     pub generation: u64,
     /// `ok`, or why the database cannot be used as it should be.
     pub database: String,

@@ -24,8 +24,8 @@ use super::{logs, session};
 use crate::api::client::{Client, ClientError};
 use crate::api::error::ErrorCode;
 use crate::api::wire::{
-    NewWorkUnit, StatusChangeBody, StopModeBody, WorkAnswerBody, WorkHistoryBody, WorkUnitBody,
-    WorkUnitPatch, WorkUnitsBody,
+    NewWorkUnit, Role, StatusChangeBody, StopModeBody, WorkAnswerBody, WorkHistoryBody,
+    WorkUnitBody, WorkUnitPatch, WorkUnitsBody,
 };
 use crate::config::home::Home;
 use crate::config::settings::Settings;
@@ -272,13 +272,22 @@ fn told(
 
 /// Says what is missing for a command to be run at all.
 async fn tell_of_runner(target: &Target, output: &Output) -> Result<(), CliError> {
-    let Target::Here(home) = target else {
-        // The settings are there; `list` says what a unit waits for.
-        return Ok(());
+    let owner = match (target.client().status().await, target) {
+        (Ok(status), _) => Some(status),
+        (Err(ClientError::NoOwner { .. }), Target::Here(_)) => None,
+        (Err(error), _) => return Err(error.into()),
     };
-    if Settings::load(home).work.max_parallel == 0 {
+    // One that owns the home for a single command runs none, whatever the settings say.
+    let runs = owner.filter(|owner| owner.role != Role::Command);
+    let places = match (&runs, target) {
+        (Some(owner), _) if owner.work_max_parallel.is_some() => owner.work_max_parallel,
+        (_, Target::Here(home)) => Some(Settings::load(home).work.max_parallel),
+        // An older owner does not say.
+        (_, Target::Elsewhere(_)) => None,
+    };
+    if places == Some(0) {
         output.hint("no command is run yet: set work.max_parallel in orchestrator.toml");
-    } else if session::owner_of(home).await?.is_none() {
+    } else if runs.is_none() {
         output.hint("no command is run without an owner: llama-orch daemon start");
     }
     Ok(())

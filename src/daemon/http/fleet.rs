@@ -30,6 +30,7 @@ pub(super) fn routes() -> OpenApiRouter<Owner> {
 #[utoipa::path(get, path = "/status", tag = "fleet", responses((status = 200, body = OwnerStatus)))]
 async fn status(State(owner): State<Owner>) -> Json<OwnerStatus> {
     let picture = owner.handle.snapshot();
+    let work = owner.handle.work_units();
     let running = picture
         .rows
         .iter()
@@ -44,7 +45,8 @@ async fn status(State(owner): State<Owner>) -> Json<OwnerStatus> {
         uptime_seconds: owner.started.elapsed().as_secs(),
         instances: picture.rows.len(),
         running,
-        work_units: WorkCounts::of(&owner.handle.work_units().units).into(),
+        work_units: WorkCounts::of(&work.units).into(),
+        work_max_parallel: Some(work.max_parallel),
         generation: picture.generation,
         database: owner.handle.database(),
         tcp: owner.tcp,

@@ -136,6 +136,8 @@ pub struct WorkSnapshot {
     pub units: Vec<WorkUnit>,
     /// What READY units with a command wait for before the owner runs it.
     pub waits: BTreeMap<Chunk, String>,
+    /// Commands that the owner runs at once, at most; 0 when it runs none.
+    pub max_parallel: u32,
 }
 
 impl Phase {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::{oneshot, watch};
 
+use super::super::Scope;
 use super::super::clock::wall;
 use super::super::handle::WorkAnswer;
 use super::super::work::{Board, Decided, Origin, Told, WorkError, WorkWrite};
@@ -18,7 +19,16 @@ pub(super) struct Work {
     /// Whether something is not in the picture yet.
     pub(super) touched: bool,
     /// Answers that go out after the commit.
-    replies: Vec<(WorkReply, Result<WorkUnit, WorkError>)>,
+    replies: Vec<(WorkReply, Reply)>,
+}
+
+/// What an order is answered with.
+enum Reply {
+    /// The unit as it is once everything of this turn is done: it may have begun already.
+    AsItIs(WorkUnit),
+    /// A unit that is deleted.
+    AsItWas(WorkUnit),
+    Refused(WorkError),
 }
 
 /// Where the answer to an order goes.
@@ -38,7 +48,16 @@ impl Work {
 impl Actor {
     /// Decides what a client asks for; it is answered once the turn is stored.
     pub(super) fn work_order(&mut self, order: Order, origin: Origin, reply: WorkReply) {
+        let as_decided = match order {
+            Order::Delete(..) => Reply::AsItWas,
+            Order::Create(_)
+            | Order::Edit(..)
+            | Order::Begin(..)
+            | Order::End(..)
+            | Order::Flag(..) => Reply::AsItIs,
+        };
         let answer = self.decide_work(order, origin);
+        let answer = answer.map_or_else(Reply::Refused, as_decided);
         self.work.replies.push((reply, answer));
     }
 
@@ -106,16 +125,31 @@ impl Actor {
 
     /// Shows the units as they are stored now, and answers those who asked.
     pub(super) fn publish_work(&mut self) {
-        let mut shown = self.work.picture.borrow().generation;
-        if std::mem::take(&mut self.work.touched) {
+        let max_parallel = match self.scope {
+            Scope::Fleet => self.settings.work.max_parallel,
+            // A command that owns the home for a moment runs none.
+            Scope::Only(_) => 0,
+        };
+        let (mut shown, before) = {
+            let picture = self.work.picture.borrow();
+            (picture.generation, picture.max_parallel)
+        };
+        if std::mem::take(&mut self.work.touched) || before != max_parallel {
             shown += 1;
             let mut next = self.work.board.snapshot(shown);
             let waits = self.units.turns.waits().iter();
             let waits = waits.map(|(chunk, waits)| (chunk.clone(), waits.to_string()));
             next.waits = waits.collect();
+            next.max_parallel = max_parallel;
             self.work.picture.send_replace(Arc::new(next));
         }
+        let set = self.work.board.set();
         for (reply, answer) in self.work.replies.drain(..) {
+            let answer = match answer {
+                Reply::AsItIs(unit) => Ok(set.get(&unit.chunk).cloned().unwrap_or(unit)),
+                Reply::AsItWas(unit) => Ok(unit),
+                Reply::Refused(error) => Err(error),
+            };
             let answer = answer.map(|unit| WorkAnswer {
                 unit,
                 generation: shown,

@@ -18,8 +18,6 @@ pub mod turns;
 #[cfg(test)]
 mod turns_tests;
 
-use std::collections::BTreeMap;
-
 use crate::config::settings::WorkSettings;
 use crate::domain::event::{EventType, Level};
 use crate::domain::instance::InstanceName;
@@ -138,7 +136,7 @@ impl Board {
         WorkSnapshot {
             generation,
             units: self.set.in_order().into_iter().cloned().collect(),
-            waits: BTreeMap::new(),
+            ..WorkSnapshot::default()
         }
     }
 
@@ -202,6 +200,7 @@ impl WorkError {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
     use std::path::PathBuf;
 
     use super::*;
