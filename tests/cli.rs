@@ -16,7 +16,8 @@ fn a_server_goes_up_is_seen_and_goes_down() {
         up.stderr
     );
     assert!(
-        up.stderr.contains("llama-orch daemon start"),
+        up.stderr
+            .contains("start a supervisor: llama-orch --home /"),
         "{}",
         up.stderr
     );

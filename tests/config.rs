@@ -303,11 +303,7 @@ fn init_writes_a_file_that_is_good_explains_itself_and_is_not_overwritten() {
     let first = home.ok(&["init", "one"]);
     let path = home.path().join("instances/one/config.toml");
     assert_eq!(first.stdout.trim_end(), path.to_str().unwrap());
-    assert!(
-        first.stderr.contains("llama-orch up one"),
-        "{}",
-        first.stderr
-    );
+    assert!(first.stderr.contains(" up one\n"), "{}", first.stderr);
     let text = fs::read_to_string(&path).unwrap();
     assert!(text.contains("path = \"models/only.gguf\""), "{text}");
     assert!(text.contains("# interval = 10 "), "{text}");

@@ -15,6 +15,7 @@ pub mod exit;
 mod fit;
 mod health;
 pub mod help;
+mod hints;
 mod import;
 mod init;
 mod install;
@@ -43,6 +44,7 @@ use clap::{FromArgMatches as _, Parser as _};
 
 use args::{Cli, Command, DashboardArgs};
 use exit::{CliError, Exit};
+use hints::Meant;
 use output::{ColorChoice, Output};
 use target::Target;
 
@@ -63,8 +65,9 @@ pub fn main(args: &[OsString]) -> u8 {
         Ok(cli) => cli,
         Err(error) => return usage(&error),
     };
-    let output = Output::new(cli.color);
+    let mut output = Output::new(cli.color);
     let result = Target::of(&cli).and_then(|target| {
+        output.meant = Meant::of(&cli, &target);
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;

@@ -5,6 +5,7 @@ use std::io::{self, IsTerminal as _, Write as _};
 
 use serde::Serialize;
 
+use super::hints::Meant;
 use crate::domain::harmless;
 
 /// Whether colour may be used.
@@ -17,11 +18,13 @@ pub enum ColorChoice {
 }
 
 /// How to write to the two streams of this process.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Output {
     pub stdout_is_terminal: bool,
     pub stdout_color: bool,
     pub stderr_color: bool,
+    /// The home that hints are about.
+    pub(super) meant: Meant,
 }
 
 /// The paints used in text; each means the same as the word it colours.
@@ -49,6 +52,7 @@ impl Output {
             stdout_is_terminal,
             stdout_color: colored(stdout_is_terminal),
             stderr_color: colored(io::stderr().is_terminal()),
+            meant: Meant::default(),
         }
     }
 
@@ -132,7 +136,7 @@ impl Output {
     /// Says what to do next.
     pub fn hint(&self, text: &str) {
         let label = paint(self.stderr_color, Paint::Strong, "hint:");
-        self.say(&format!("{label} {text}"));
+        self.say(&format!("{label} {}", self.meant.put(text)));
     }
 
     pub fn warning(&self, text: &str) {
@@ -238,6 +242,7 @@ mod tests {
             stdout_is_terminal,
             stdout_color: false,
             stderr_color: false,
+            meant: Meant::default(),
         };
         let log = b"\x1b[31mred\n\x1b]0;pwned\x07plain\r\n\xff\n";
         assert_eq!(*output(false).shown(log), *log);

@@ -10,7 +10,7 @@ use super::http::Place;
 use crate::support::{Ran, TestHome, wait_until};
 
 /// A command that knows no home, only what it is told.
-fn elsewhere(args: &[&str], variables: &[(&str, &str)]) -> Ran {
+pub(super) fn elsewhere(args: &[&str], variables: &[(&str, &str)]) -> Ran {
     let empty = tempfile::tempdir().unwrap();
     let ran = Ran::from(command(empty.path(), args, variables).output().unwrap());
     let left = fs::read_dir(empty.path()).unwrap().count();
@@ -278,7 +278,21 @@ fn an_instance_is_described_watched_and_changed_as_if_one_were_there() {
             "{args:?}: {}",
             ran.stderr
         );
+        let hint = format!(
+            "hint: start one: llama-orch --home {} daemon start\n",
+            home.path().display()
+        );
+        assert!(ran.stderr.ends_with(&hint), "{args:?}: {}", ran.stderr);
     }
+    let over_tcp = elsewhere(&["describe", "zz"], &borrowed(&ways[1])).stderr;
+    assert!(
+        over_tcp.contains("cannot reach http://127.0.0.1:"),
+        "{over_tcp}"
+    );
+    assert!(
+        over_tcp.contains("(on the machine of http://127.0.0.1:"),
+        "{over_tcp}"
+    );
 }
 
 #[test]
@@ -325,6 +339,14 @@ fn work_units_are_tracked_from_elsewhere_and_commands_taken_from_the_machine_its
             );
             assert!(command.contains("work.remote_commands"), "{command}");
         } else {
+            let why = "READY in phase GOAL, its command waits for somebody to run it: \
+                work.max_parallel is 0\n";
+            assert!(command.contains(why), "{command}");
+            let here = home.ok(&["work-unit", "edit", "third", "--command", "GOAL=true"]);
+            let hint = "hint: no command is run yet: set work.max_parallel in orchestrator.toml\n";
+            for told in [&command, &here.stderr] {
+                assert!(told.ends_with(hint), "{told}");
+            }
             unit(&["rm", "third"], 0);
         }
         unit(&["rm", "first", "second"], 0);

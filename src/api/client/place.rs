@@ -6,7 +6,7 @@ use std::str::FromStr;
 use hyper::http::uri::Authority;
 
 /// Below a home, when only the home is named.
-const SOCKET: &str = "state/llama-orch.sock";
+pub const SOCKET: &str = "state/llama-orch.sock";
 
 /// The port of `http://` without one.
 const HTTP_PORT: u16 = 80;
