@@ -108,6 +108,12 @@ impl ErrorBody {
     }
 }
 
+/// Returns what an owner says where nothing is; by it a client knows an owner that lacks something.
+#[must_use]
+pub fn no_such_route(path: &str) -> String {
+    format!("there is no {path}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

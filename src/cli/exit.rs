@@ -174,6 +174,7 @@ impl From<ClientError> for CliError {
             ClientError::Version { .. } => {
                 Some("restart the older side: llama-orch daemon restart".to_owned())
             }
+            ClientError::OtherBuild(other) => Some(other.remedy().to_owned()),
         };
         Self {
             exit: Exit::from(error.code()),

@@ -151,7 +151,7 @@ impl Carrier {
         self.runtime.spawn(async move {
             let answer = host.client().doctor().await;
             let found = answer.map(|body| body.to_findings());
-            mailbox.post(Msg::Checkup(found.map_err(|error| error.to_string())));
+            mailbox.post(Msg::Checkup(found.map_err(|error| told(&error))));
         });
     }
 
@@ -176,7 +176,7 @@ impl Carrier {
         self.runtime.spawn(async move {
             let answer = host.client().describe(&name).await;
             let details = answer.map(|body| Box::new(Details::from(&body)));
-            let details = details.map_err(|error| error.to_string());
+            let details = details.map_err(|error| told(&error));
             mailbox.post(Msg::Details(name, details));
         });
     }
@@ -185,7 +185,7 @@ impl Carrier {
         let (host, mailbox) = (Arc::clone(&self.host), self.mailbox.clone());
         self.runtime.spawn(async move {
             let kept = host.client().crash(&name, back).await;
-            let kept = kept.map(Box::new).map_err(|error| error.to_string());
+            let kept = kept.map(Box::new).map_err(|error| told(&error));
             mailbox.post(Msg::Crash { name, back, kept });
         });
     }
@@ -234,6 +234,14 @@ impl Carrier {
                 mailbox.post(msg);
             }
         });
+    }
+}
+
+/// Says why there is no answer, and what to do where an older owner is the reason.
+fn told(error: &ClientError) -> String {
+    match error {
+        ClientError::OtherBuild(other) => format!("{other}; {}", other.remedy()),
+        other => other.to_string(),
     }
 }
 

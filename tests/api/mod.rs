@@ -5,6 +5,7 @@ pub(crate) mod http;
 pub(crate) mod load;
 pub(crate) mod log_counts;
 pub(crate) mod metrics;
+pub(crate) mod older;
 pub(crate) mod remote;
 pub(crate) mod routes;
 pub(crate) mod streams;

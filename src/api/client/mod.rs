@@ -1,5 +1,6 @@
 //! The one way in which the command line and the dashboard reach a supervisor.
 
+pub mod other_build;
 pub mod pace;
 pub mod place;
 mod planning;
@@ -20,6 +21,7 @@ use serde::de::DeserializeOwned;
 use tower::ServiceExt as _;
 use tower::util::BoxCloneSyncService;
 
+use self::other_build::{Lacks, OtherBuild};
 use super::error::{ErrorBody, ErrorCode};
 use super::wire::{CommandAnswer, FleetBody, InstanceBody, OwnerStatus, StopRequest};
 use super::{LONG_POLL_LIMIT_MS, VERSION, VERSION_HEADER, socket};
@@ -53,11 +55,14 @@ enum Transport {
     },
 }
 
-/// Why a request has no answer.
+/// Says who the owner is.
+const STATUS: &str = "/status";
+
 /// A question is asked again when its owner goes away in the middle of the answer: the next owner
 /// answers it, or nobody is there and the files do.
 const READ_TRIES: usize = 3;
 
+/// Why a request has no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     /// Nobody listens: the home has no owner.
@@ -75,6 +80,9 @@ pub enum ClientError {
     Transport(String),
     #[error("the owner speaks another version of the interface ({theirs}, here {VERSION})")]
     Version { theirs: String },
+    /// The owner is another build, which cannot answer.
+    #[error("{0}")]
+    OtherBuild(Box<OtherBuild>),
     /// The owner's own words.
     #[error(transparent)]
     Refused(#[from] ErrorBody),
@@ -90,19 +98,18 @@ impl ClientError {
             | Self::Unreachable { .. }
             | Self::TimedOut { .. }
             | Self::Transport(_)
-            | Self::Version { .. } => ErrorCode::OwnerError,
+            | Self::Version { .. }
+            | Self::OtherBuild(_) => ErrorCode::OwnerError,
         }
     }
-}
 
-impl ClientError {
     /// Returns whether there was an owner a moment ago, or soon will be: worth another try.
     #[must_use]
     pub fn is_vanished_owner(&self) -> bool {
         match self {
             Self::NoOwner { .. } | Self::Unreachable { .. } | Self::Transport(_) => true,
             Self::Refused(body) => body.code == ErrorCode::OwnerError,
-            Self::TimedOut { .. } | Self::Version { .. } => false,
+            Self::TimedOut { .. } | Self::Version { .. } | Self::OtherBuild(_) => false,
         }
     }
 }
@@ -142,7 +149,7 @@ impl Client {
     ///
     /// Returns why there is no answer.
     pub async fn status(&self) -> Result<OwnerStatus, ClientError> {
-        self.get("/status", ANSWER_TIME).await
+        self.get(STATUS, ANSWER_TIME).await
     }
 
     /// `GET /instances`: the present picture at once.
@@ -291,7 +298,7 @@ impl Client {
         deadline: Duration,
     ) -> Result<T, ClientError> {
         let request = Request::builder()
-            .method(method)
+            .method(&method)
             .uri(path)
             .header("host", "llama-orch")
             .header("content-type", "application/json")
@@ -306,13 +313,30 @@ impl Client {
         {
             return Err(ClientError::Version { theirs });
         }
-        if status.is_success() {
-            return serde_json::from_slice(&bytes).map_err(transport);
-        }
-        match serde_json::from_slice::<ErrorBody>(&bytes) {
-            Ok(error) => Err(ClientError::Refused(error)),
-            Err(_) => Err(ClientError::Transport(format!("answer {status} to {path}"))),
-        }
+        let (lacks, otherwise) = if status.is_success() {
+            match serde_json::from_slice(&bytes) {
+                Ok(answer) => return Ok(answer),
+                Err(error) => (Lacks::Words(error.to_string()), transport(error)),
+            }
+        } else {
+            match serde_json::from_slice::<ErrorBody>(&bytes) {
+                Ok(body) if other_build::is_unknown_route(&body, path) => {
+                    (Lacks::Route, ClientError::Refused(body))
+                }
+                Ok(body) => return Err(ClientError::Refused(body)),
+                Err(_) => {
+                    let answer = ClientError::Transport(format!("answer {status} to {path}"));
+                    match status {
+                        StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => {
+                            (Lacks::Route, answer)
+                        }
+                        _ => return Err(answer),
+                    }
+                }
+            }
+        };
+        let told = self.other_build(&method, path, lacks).await;
+        Err(told.unwrap_or(otherwise))
     }
 
     async fn send(

@@ -16,6 +16,7 @@ use super::exit::{CliError, Exit};
 use super::output::Output;
 use super::session;
 use super::{act, install};
+use crate::api::client::other_build::Owner;
 use crate::api::wire::{OwnerStatus, Role, TcpBody, WorkCountsBody};
 use crate::config::home::Home;
 use crate::daemon::foreground::{self, Autostart, DaemonError};
@@ -262,6 +263,10 @@ pub(super) fn tell_status(
         status.home,
         status.database,
     ))?;
+    if let Some(owner) = Owner::of_another_version(status) {
+        output.warning(&owner.to_string());
+        output.hint(owner.remedy());
+    }
     if let Some(tcp) = &status.tcp {
         tell_address(tcp, output)?;
     }

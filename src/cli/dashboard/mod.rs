@@ -9,7 +9,7 @@ mod host;
 mod import;
 mod preferences;
 mod templates;
-mod watch;
+pub(super) mod watch;
 
 use std::io;
 use std::path::PathBuf;
@@ -195,16 +195,11 @@ impl Keeper<'_> {
         let Ok(status) = self.session.client.status().await else {
             return; // told by the next picture
         };
-        let supervisor = if self.session.owned.is_some() {
-            Supervisor::InProcess
-        } else {
-            Supervisor::Other {
-                role: status.role,
-                pid: status.pid,
-            }
+        let supervisor = match &self.session.owned {
+            Some(_) => Supervisor::InProcess,
+            None => watch::other(&status),
         };
-        self.mailbox.post(Msg::Supervisor(supervisor));
-        self.mailbox.post(Msg::Database(status.database));
+        watch::introduce(supervisor, &status, &self.mailbox);
     }
 
     /// The owner went away: whoever is there next, ourselves if need be.

@@ -5,12 +5,12 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
+use crate::api::client::other_build::Owner;
 use crate::api::client::{Client, ClientError, pace};
-use crate::api::error::ErrorCode;
-use crate::api::wire::EventBody;
+use crate::api::wire::{EventBody, OwnerStatus};
 use crate::domain::event::EventFilter;
 use crate::domain::fleet::FleetSnapshot;
-use crate::tui::{Mailbox, Msg, WorkMsg};
+use crate::tui::{Mailbox, Msg, Supervisor, WorkMsg};
 
 /// The longest one question waits for news.
 const WAIT: Duration = Duration::from_secs(20);
@@ -69,6 +69,23 @@ impl Drop for Watch {
     }
 }
 
+/// Another process supervises.
+pub(in crate::cli) fn other(status: &OwnerStatus) -> Supervisor {
+    Supervisor::Other {
+        role: status.role,
+        pid: status.pid,
+    }
+}
+
+/// Says who supervises, and whether that is another version of this program.
+pub(in crate::cli) fn introduce(supervisor: Supervisor, status: &OwnerStatus, mailbox: &Mailbox) {
+    mailbox.post(Msg::Supervisor(supervisor));
+    mailbox.post(Msg::Database(status.database.clone()));
+    if let Some(owner) = Owner::of_another_version(status) {
+        mailbox.post(Msg::Notice(format!("{owner}; {}", owner.remedy())));
+    }
+}
+
 async fn watch_pictures(client: Client, mailbox: Mailbox) -> ClientError {
     let mut last = FleetSnapshot::default();
     loop {
@@ -120,7 +137,7 @@ async fn watch_work(client: Client, mailbox: Mailbox) -> ClientError {
                 }
             }
             // An owner of an earlier version knows no work units; all else it does.
-            Err(ClientError::Refused(body)) if body.code == ErrorCode::NotFound => {
+            Err(ClientError::OtherBuild(_)) => {
                 return std::future::pending().await;
             }
             Err(error) => return error,

@@ -30,6 +30,11 @@ pub(super) async fn run(
     let description = match (target.client().describe(&name).await, target) {
         (Ok(body), _) => body,
         (Err(ClientError::NoOwner { .. }), Target::Here(home)) => unowned(home, &name)?,
+        (Err(ClientError::OtherBuild(other)), Target::Here(home)) => {
+            output.warning(&format!("{other}; this is from the files"));
+            output.hint(other.remedy());
+            unowned(home, &name)?
+        }
         (Err(error), _) => return Err(error.into()),
     };
     if json {

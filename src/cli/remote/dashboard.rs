@@ -10,7 +10,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 
 use super::super::args::DashboardArgs;
-use super::super::dashboard::{Opening, Watch, environment, panic_report, preferences};
+use super::super::dashboard::{Opening, Watch, environment, panic_report, preferences, watch};
 use super::super::exit::{CliError, Exit};
 use super::super::output::Output;
 use super::super::tracing;
@@ -115,11 +115,7 @@ async fn follow(client: &Client, mailbox: &Mailbox) {
         let why = match client.status().await {
             Ok(status) => {
                 pause = FIRST_PAUSE;
-                mailbox.post(Msg::Supervisor(Supervisor::Other {
-                    role: status.role,
-                    pid: status.pid,
-                }));
-                mailbox.post(Msg::Database(status.database));
+                watch::introduce(watch::other(&status), &status, mailbox);
                 Watch::start(client, mailbox).broken().await
             }
             Err(error) => error.to_string(),

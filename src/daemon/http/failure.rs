@@ -6,7 +6,7 @@ use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 
-use crate::api::error::{ErrorBody, ErrorCode};
+use crate::api::error::{self, ErrorBody, ErrorCode};
 use crate::supervisor::decision::Denied;
 use crate::supervisor::handle::CommandError;
 
@@ -24,7 +24,7 @@ impl Failure {
 
 /// What is answered where nothing is.
 pub(super) async fn no_such_route(request: Request) -> Failure {
-    let message = format!("there is no {}", request.uri().path());
+    let message = error::no_such_route(request.uri().path());
     Failure(ErrorBody::new(ErrorCode::NotFound, message).with_hint("GET / lists all there is"))
 }
 
