@@ -24,6 +24,7 @@ pub(super) async fn run(home: &Home, json: bool, output: &Output) -> Result<Exit
         Ok(status) => OwnerSeen::Answers {
             pid: status.pid,
             database: status.database,
+            api: status.tcp.and_then(|tcp| tcp.problem),
         },
         Err(ClientError::NoOwner { .. }) => OwnerSeen::Nobody,
         Err(error) => OwnerSeen::Broken {

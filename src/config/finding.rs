@@ -81,6 +81,17 @@ impl Finding {
         self
     }
 
+    /// Returns where it is, as `file:line:column`.
+    #[must_use]
+    pub fn place(&self) -> String {
+        let file = self.file.display();
+        if self.line > 0 {
+            format!("{file}:{}:{}", self.line, self.column)
+        } else {
+            file.to_string()
+        }
+    }
+
     /// Returns whether it makes its file unusable.
     #[must_use]
     pub fn is_error(&self) -> bool {
@@ -91,10 +102,6 @@ impl Finding {
 /// `file:line:column: message`, on one line.
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.file.display())?;
-        if self.line > 0 {
-            write!(f, ":{}:{}", self.line, self.column)?;
-        }
-        write!(f, ": {}", self.message)
+        write!(f, "{}: {}", self.place(), self.message)
     }
 }

@@ -46,6 +46,14 @@ pub struct ApiSettings {
     /// Nothing listens unless an address is given.
     pub listen: Option<SocketAddr>,
     pub access: Access,
+    pub places: ApiPlaces,
+}
+
+/// Where the file says it, as `file:line:column`, to be named when it cannot be done.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ApiPlaces {
+    pub listen: String,
+    pub token_file: String,
 }
 
 /// What a caller of that API has to bring.
@@ -92,6 +100,7 @@ impl Default for Settings {
             api: ApiSettings {
                 listen: None,
                 access: Access::Anybody,
+                places: ApiPlaces::default(),
             },
             retention: Retention {
                 events_days: 7,
@@ -237,7 +246,16 @@ fn api(home: &Home, checked: &mut Checked<'_>) -> ApiSettings {
         checked.complain(Severity::Error, "api.require_token", message, help);
         listen = None;
     }
-    ApiSettings { listen, access }
+    let [listen_place, token_place] =
+        ["api.listen", "api.token_file"].map(|field| checked.anchor(field).place());
+    ApiSettings {
+        listen,
+        access,
+        places: ApiPlaces {
+            listen: listen_place,
+            token_file: token_place,
+        },
+    }
 }
 
 fn refuse_identity(checked: &mut Checked<'_>) {

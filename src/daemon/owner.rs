@@ -9,6 +9,7 @@ use bytes::Bytes;
 use http_body_util::Full;
 use hyper::Request;
 use tokio::net::UnixListener;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
@@ -26,7 +27,6 @@ use crate::api::client::Client;
 use crate::api::socket;
 use crate::api::wire::Role;
 use crate::config::home::Home;
-use crate::config::settings::Settings;
 use crate::supervisor::handle::Handle;
 use crate::supervisor::{self, Scope, StartError};
 
@@ -98,17 +98,7 @@ impl OwnedHome {
             path: path.display().to_string(),
             source,
         })?;
-        // A command owns the home for a moment; nobody could rely on an address of that kind.
-        let settings = match role {
-            Role::Daemon | Role::Dashboard => Settings::load(home).api,
-            Role::Command => Settings::default().api,
-        };
-        let opened = tcp::open(&settings).await;
-        let described = tcp::describe(&settings, &opened);
-        let open = opened.unwrap_or_else(|error| {
-            warn!(%error, "the API does not listen beside the socket");
-            None
-        });
+        let (describes, described) = watch::channel(None);
         let yielded = CancellationToken::new();
         let stopped = CancellationToken::new();
         let router = http::router(Owner {
@@ -124,6 +114,16 @@ impl OwnedHome {
             stopped: stopped.clone(),
             closing: serving.clone(),
         });
+        match role {
+            Role::Daemon | Role::Dashboard => {
+                let (handle, router) = (handle.clone(), router.clone());
+                let closing = serving.clone();
+                let keeper = tcp::Keeper::start(handle, router, describes, tasks.clone(), closing);
+                tasks.spawn(keeper.await.run());
+            }
+            // It owns the home for a moment; nobody could rely on an address of that kind.
+            Role::Command => {}
+        }
         let socket = Door::Socket(listener);
         let limits = Limits::SOCKET;
         tasks.spawn(serve::serve(
@@ -132,11 +132,6 @@ impl OwnedHome {
             limits,
             serving.clone(),
         ));
-        if let Some(open) = open {
-            let router = http::over_tcp(router.clone(), open.admission);
-            let door = Door::Tcp(open.listener);
-            tasks.spawn(serve::serve(door, router, Limits::TCP, serving.clone()));
-        }
         let service = router.map_request(|request: Request<Full<Bytes>>| {
             Peer::InProcess.mark(request.map(Body::new))
         });

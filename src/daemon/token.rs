@@ -1,6 +1,7 @@
 //! The token of the API beside the socket: one line in a file that only its owner can read.
 //!
-//! It is made the first time it is needed. To change it, remove the file and start the owner anew.
+//! It is made when it is needed and not there, and read whenever somebody shows one: to replace it,
+//! remove the file or write another word into it.
 
 use std::fs::{self, File, OpenOptions};
 use std::hint::black_box;
@@ -20,7 +21,7 @@ const SHORTEST: usize = 16;
 const LONGEST: u64 = 4096;
 
 /// What a caller has to show. It is neither printed nor logged.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Token(String);
 
 /// Why there is no token.
@@ -38,7 +39,7 @@ pub enum TokenError {
     Stranger { path: PathBuf, owner: u32 },
     #[error(
         "the token file {} must hold one word of {SHORTEST} to {LONGEST} visible characters; remove it, \
-         and the next start makes a good one",
+         and a good one is made",
         .path.display()
     )]
     Contents { path: PathBuf },
@@ -202,7 +203,7 @@ mod tests {
                 0o600,
                 "one word of 16 to 4096",
             ),
-            ("", 0o600, "the next start makes a good one"),
+            ("", 0o600, "a good one is made"),
         ];
         for (text, mode, told) in rows {
             fs::write(&path, text).expect("write");

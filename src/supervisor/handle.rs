@@ -14,7 +14,8 @@ use super::plan::{Plan, Step};
 use super::record::DatabaseState;
 use super::tally::{Counts, Tally, WorkEnds};
 use super::work::{Origin, WorkError};
-use crate::domain::event::EventFilter;
+use crate::config::settings::ApiSettings;
+use crate::domain::event::{EventFilter, EventType, Level};
 use crate::domain::fleet::FleetSnapshot;
 use crate::domain::instance::InstanceName;
 use crate::domain::run::{RunId, StopMode};
@@ -35,6 +36,7 @@ pub struct Handle {
     pub(super) tally: Tally,
     pub(super) logged: logged::Told,
     pub(super) work: watch::Receiver<Arc<WorkSnapshot>>,
+    pub(super) api_settings: watch::Receiver<ApiSettings>,
 }
 
 /// A command that was carried out, or was already true.
@@ -227,6 +229,22 @@ impl Handle {
     #[must_use]
     pub fn logged(&self, asked: &[(RunPaths, LogFiles)]) -> Vec<Option<[Logged; 2]>> {
         self.logged.of_all(asked)
+    }
+
+    /// Returns what the settings say of the API, now and whenever they change.
+    #[must_use]
+    pub fn api_settings(&self) -> watch::Receiver<ApiSettings> {
+        self.api_settings.clone()
+    }
+
+    /// Tells, as an event of the whole home, what happened beside the fleet.
+    pub async fn announce(&self, level: Level, kind: EventType, message: String) {
+        let message = super::actor::Message::Announce {
+            level,
+            kind,
+            message,
+        };
+        self.inbox.send(message).await.ok(); // nothing is told any more while it shuts down
     }
 
     /// Returns `ok`, or why the database cannot be used as it should be.

@@ -128,6 +128,7 @@ pub async fn start(
     let (work_board, work_writes, work_told) = work::Board::load(stored_work, wall());
     let (work_picture, work_snapshot) = watch::channel(Arc::new(WorkSnapshot::default()));
     recorder.prune(loaded.settings.retention);
+    let (api_writes, api_settings) = watch::channel(loaded.settings.api.clone());
     let database = recorder.state();
     let tally = recorder.tally();
 
@@ -165,6 +166,7 @@ pub async fn start(
         board: board.clone(),
         work: (work_board, work_picture),
         settings: loaded.settings,
+        api_settings: api_writes,
         signature: loaded.signature,
         config_watch,
         config_reader,
@@ -203,6 +205,7 @@ pub async fn start(
         tally,
         logged: logged::Told::default(),
         work: work_snapshot,
+        api_settings,
     })
 }
 

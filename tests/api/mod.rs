@@ -1,6 +1,7 @@
 //! The owner's API as other programs meet it: over the socket and over TCP.
 
 pub(crate) mod access;
+pub(crate) mod follow;
 pub(crate) mod http;
 pub(crate) mod load;
 pub(crate) mod log_counts;

@@ -74,7 +74,7 @@ pub struct TcpBody {
     pub url: Option<String>,
     /// Where the token stands that it wants; null when it wants none.
     pub token_file: Option<String>,
-    /// Why it does not answer.
+    /// Why it does not answer, or not as the settings say.
     pub problem: Option<String>,
 }
 

@@ -279,7 +279,11 @@ pub(super) fn tell_status(
 /// Says where the API answers beside the socket, or why it does not although it should.
 fn tell_address(tcp: &TcpBody, output: &Output) -> Result<(), CliError> {
     if let Some(problem) = &tcp.problem {
-        output.warning(&format!("the API answers on the socket only: {problem}"));
+        let what = match tcp.url {
+            None => "the API answers on the socket only",
+            Some(_) => "the API is not as [api] says",
+        };
+        output.warning(&format!("{what}: {problem}"));
     }
     if let Some(url) = &tcp.url {
         let token = match &tcp.token_file {

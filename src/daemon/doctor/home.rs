@@ -151,6 +151,11 @@ fn owner(case: &Case<'_>, found: &mut Vec<Found>) {
             Found::new(Area::Owner, Grade::Note, text).remedy("llama-orch daemon start")
         }
     });
+    if let OwnerSeen::Answers { api: Some(why), .. } = &case.patient.owner {
+        let text = format!("the API is not as [api] says: {why}");
+        let remedy = "correct what is named there; it is followed at once";
+        found.push(Found::new(Area::Owner, Grade::Error, text).remedy(remedy));
+    }
     let socket = case.patient.home.socket();
     let is_other = fs::symlink_metadata(&socket).is_ok_and(|file| !file.file_type().is_socket());
     if is_other {

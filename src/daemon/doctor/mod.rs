@@ -39,6 +39,8 @@ pub enum OwnerSeen {
     Answers {
         pid: u32,
         database: String,
+        /// Why the API is not as the settings say.
+        api: Option<String>,
     },
     /// Something listens and does not answer as an owner should.
     Broken {

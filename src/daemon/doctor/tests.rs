@@ -41,6 +41,7 @@ impl Scene {
         let owner = OwnerSeen::Answers {
             pid: 7,
             database: "ok".to_owned(),
+            api: None,
         };
         let scene = Self {
             folder,
@@ -129,7 +130,7 @@ type Row = (
 
 #[test]
 fn each_trap_is_found_with_its_remedy() {
-    let rows: [Row; 23] = [
+    let rows: [Row; 24] = [
         (
             "few open files",
             |scene| scene.sources.open_files = Some(70),
@@ -315,11 +316,26 @@ fn each_trap_is_found_with_its_remedy() {
             "rm ",
         ),
         (
+            "an address of the API that cannot be had",
+            |scene| {
+                scene.owner = OwnerSeen::Answers {
+                    pid: 7,
+                    database: "ok".to_owned(),
+                    api: Some("orchestrator.toml:2:10: api.listen: in use".to_owned()),
+                };
+            },
+            Area::Owner,
+            Grade::Error,
+            "orchestrator.toml:2:10: api.listen: in use",
+            "correct what is named there",
+        ),
+        (
             "a degraded database",
             |scene| {
                 scene.owner = OwnerSeen::Answers {
                     pid: 7,
                     database: "the disk is full".to_owned(),
+                    api: None,
                 };
             },
             Area::Database,

@@ -5,36 +5,51 @@
 //! shows. So a page of another origin is refused, and so is a name that somebody else made point
 //! here (DNS rebinding).
 
+use std::path::{Path, PathBuf};
+
 use axum::extract::{Request, State};
 use axum::http::header::{AUTHORIZATION, HOST, ORIGIN, WWW_AUTHENTICATE};
 use axum::http::uri::Authority;
 use axum::http::{HeaderMap, HeaderValue};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
+use tokio::sync::watch;
+use tracing::debug;
 
 use super::failure::Failure;
 use super::openapi;
 use crate::api::error::{ErrorBody, ErrorCode};
 use crate::api::{VERSION, VERSION_HEADER};
+use crate::config::settings::Access;
 use crate::daemon::token::Token;
 
 /// What a caller over TCP has to bring.
 #[derive(Clone, Debug)]
 pub enum Admission {
-    Token(Token),
+    /// What stands in this file when the caller asks.
+    Token(PathBuf),
     /// Only on an address of this machine.
     Anybody,
 }
 
+/// The rule of one door, as it is at each request.
+pub type Gate = watch::Receiver<Admission>;
+
+impl From<&Access> for Admission {
+    fn from(access: &Access) -> Self {
+        match access {
+            Access::Token { file } => Self::Token(file.clone()),
+            Access::Anybody => Self::Anybody,
+        }
+    }
+}
+
 /// Lets a request in or answers why not.
-pub(super) async fn admit(
-    State(admission): State<Admission>,
-    request: Request,
-    next: Next,
-) -> Response {
+pub(super) async fn admit(State(gate): State<Gate>, request: Request, next: Next) -> Response {
+    let admission = gate.borrow().clone();
     let refused = match &admission {
         _ if openapi::is_public(request.uri().path()) => Ok(()),
-        Admission::Token(token) => check_token(token, request.headers()),
+        Admission::Token(file) => check_token(file, request.headers()),
         Admission::Anybody => check_names(request.headers()),
     };
     let Err(body) = refused else {
@@ -50,17 +65,25 @@ pub(super) async fn admit(
     answer
 }
 
-fn check_token(token: &Token, headers: &HeaderMap) -> Result<(), ErrorBody> {
+/// The file is read each time, so that a token that was replaced opens nothing any more.
+fn check_token(file: &Path, headers: &HeaderMap) -> Result<(), ErrorBody> {
     let shown = headers
         .get(AUTHORIZATION)
         .and_then(|value| value.to_str().ok())
         .and_then(|text| text.split_once(' '))
         .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
         .map(|(_, shown)| shown.trim());
-    let message = match shown {
-        Some(shown) if token.is(shown) => return Ok(()),
-        Some(_) => "this is not the token",
+    let message = match shown.map(|shown| Token::load(file).map(|token| token.is(shown))) {
+        Some(Ok(true)) => return Ok(()),
+        Some(Ok(false)) => "this is not the token",
         None => "a token is needed",
+        Some(Err(error)) => {
+            debug!(%error, "nobody is let in");
+            // Whoever may know what is wrong with the file reads it in the owner's events.
+            let message = "nobody is let in: the owner's token file cannot be used";
+            return Err(ErrorBody::new(ErrorCode::Unauthorized, message)
+                .with_hint("on the owner's machine, llama-orch events says why"));
+        }
     };
     Err(ErrorBody::new(ErrorCode::Unauthorized, message).with_hint(
         "send the header Authorization: Bearer TOKEN; it stands in the owner's token file",

@@ -234,6 +234,11 @@ async fn examine(State(owner): State<Owner>) -> Answered<Json<CheckupBody>> {
             owner: OwnerSeen::Answers {
                 pid: std::process::id(),
                 database: owner.handle.database(),
+                api: owner
+                    .tcp
+                    .borrow()
+                    .as_ref()
+                    .and_then(|tcp| tcp.problem.clone()),
             },
             now: owner.now(),
             sources: &Sources::here(),

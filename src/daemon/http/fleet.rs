@@ -49,7 +49,7 @@ async fn status(State(owner): State<Owner>) -> Json<OwnerStatus> {
         work_max_parallel: Some(work.max_parallel),
         generation: picture.generation,
         database: owner.handle.database(),
-        tcp: owner.tcp,
+        tcp: owner.tcp.borrow().clone(),
     })
 }
 

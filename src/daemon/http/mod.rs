@@ -29,10 +29,11 @@ use axum::extract::Request;
 use axum::http::HeaderValue;
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse as _, Response};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use utoipa_axum::router::OpenApiRouter;
 
-use self::admission::Admission;
+use self::admission::Gate;
 pub(in crate::daemon) use self::failure::{Answered, Failure};
 use self::live::Streams;
 use self::logs::LogBook;
@@ -58,7 +59,7 @@ pub struct Owner {
     pub logs: LogBook,
     pub streams: Streams,
     /// What became of the address beside the socket.
-    pub tcp: Option<TcpBody>,
+    pub tcp: watch::Receiver<Option<TcpBody>>,
     /// Cancelled when this process should give the home to another.
     pub yielded: CancellationToken,
     /// Cancelled when this process should end.
@@ -96,8 +97,8 @@ pub fn router(owner: Owner) -> Router {
 }
 
 /// The same routes for those who come over TCP and are let in.
-pub fn over_tcp(router: Router, admission: Admission) -> Router {
-    router.layer(middleware::from_fn_with_state(admission, admission::admit))
+pub fn over_tcp(router: Router, gate: Gate) -> Router {
+    router.layer(middleware::from_fn_with_state(gate, admission::admit))
 }
 
 /// Says which version of the interface is spoken, and to whom speaks another that it is not.

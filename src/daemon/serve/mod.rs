@@ -64,10 +64,12 @@ impl Limits {
     };
 }
 
-/// Accepts connections until `shutdown`, then lets open answers finish for a moment.
+/// Accepts connections until `shutdown`, then lets open answers finish for a moment and ends what
+/// has no end.
 pub async fn serve(door: Door, router: Router, limits: Limits, shutdown: CancellationToken) {
     let places = Arc::new(Semaphore::new(limits.connections));
     let tasks = TaskTracker::new();
+    let cut = CancellationToken::new();
     loop {
         let accepted = tokio::select! {
             () = shutdown.cancelled() => break,
@@ -76,6 +78,7 @@ pub async fn serve(door: Door, router: Router, limits: Limits, shutdown: Cancell
         match accepted {
             Ok(Some((line, peer, place))) => {
                 let connection = connection(line, peer, router.clone(), limits, shutdown.clone());
+                let connection = cut.clone().run_until_cancelled_owned(connection);
                 tasks.spawn(async move {
                     connection.await;
                     drop(place);
@@ -91,6 +94,7 @@ pub async fn serve(door: Door, router: Router, limits: Limits, shutdown: Cancell
     drop(door); // whoever connects now finds nobody, instead of waiting for nothing
     tasks.close();
     tokio::time::timeout(DRAIN_TIME, tasks.wait()).await.ok(); // late answers are cut off
+    cut.cancel();
 }
 
 type Accepted = Option<(Line, Peer, tokio::sync::OwnedSemaphorePermit)>;
@@ -136,11 +140,36 @@ async fn connection(
 #[cfg(test)]
 mod tests {
     use axum::routing::get;
+    use futures_util::StreamExt as _;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::net::{UnixListener, UnixStream};
     use tokio::time::Instant;
 
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_without_an_end_is_cut_off_when_its_door_is_closed() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("socket");
+        let door = Door::Socket(UnixListener::bind(&path).expect("a socket"));
+        let endless = || async {
+            let first = futures_util::stream::iter([Ok::<_, std::io::Error>("first")]);
+            axum::body::Body::from_stream(first.chain(futures_util::stream::pending()))
+        };
+        let router = Router::new().route("/", get(endless));
+        let shutdown = CancellationToken::new();
+        let serving = tokio::spawn(serve(door, router, Limits::SOCKET, shutdown.clone()));
+        let mut client = UnixStream::connect(&path).await.expect("a connection");
+        let question = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n";
+        client.write_all(question).await.expect("it is taken");
+        let mut answer = Vec::new();
+        while !answer.ends_with(b"first\r\n") {
+            client.read_buf(&mut answer).await.expect("an answer");
+        }
+        shutdown.cancel();
+        client.read_to_end(&mut answer).await.ok(); // it ends, however
+        serving.await.expect("it ends");
+    }
 
     #[tokio::test(start_paused = true)]
     async fn a_client_that_says_nothing_loses_its_place_to_the_next() {

@@ -12,6 +12,7 @@ use super::super::work::Origin;
 use super::look_over::LookedOver;
 use super::work::WorkReply;
 use super::work_runs::UnitMessage;
+use crate::domain::event::{EventType, Level};
 use crate::domain::instance::InstanceName;
 use crate::domain::work::Order;
 use crate::process::live::LiveRun;
@@ -59,6 +60,12 @@ pub enum Message {
     },
     /// Something came of the runs of work units.
     Unit(UnitMessage),
+    /// Something happened beside the fleet.
+    Announce {
+        level: Level,
+        kind: EventType,
+        message: String,
+    },
     Input(Input),
     Launched {
         name: InstanceName,

@@ -45,7 +45,7 @@ use super::record::Recorder;
 use super::state::{Fleet, Phase};
 use super::work as work_board;
 use super::{Scope, policy};
-use crate::config::settings::Settings;
+use crate::config::settings::{ApiSettings, Settings};
 use crate::domain::event::EventType;
 use crate::domain::fleet::FleetSnapshot;
 use crate::domain::instance::InstanceName;
@@ -85,6 +85,8 @@ pub(super) struct Actor {
     units: UnitRuns,
     /// The last good ones.
     settings: Settings,
+    /// What they say of the API, for whoever keeps it.
+    api_settings: watch::Sender<ApiSettings>,
     /// Of the configuration files as they were last read.
     signature: u64,
     config_watch: Option<ConfigWatch>,
@@ -123,6 +125,7 @@ pub(super) struct Parts {
     pub(super) board: Board,
     pub(super) work: (work_board::Board, watch::Sender<Arc<WorkSnapshot>>),
     pub(super) settings: Settings,
+    pub(super) api_settings: watch::Sender<ApiSettings>,
     pub(super) signature: u64,
     pub(super) config_watch: Option<ConfigWatch>,
     pub(super) config_reader: ConfigReader,
@@ -145,6 +148,7 @@ impl Actor {
             work: Work::new(parts.work.0, parts.work.1),
             units: UnitRuns::default(),
             settings: parts.settings,
+            api_settings: parts.api_settings,
             signature: parts.signature,
             config_watch: parts.config_watch,
             config_reader: parts.config_reader,
@@ -252,6 +256,16 @@ impl Actor {
             Message::ConfigsRead { loaded, then } => {
                 self.configs_read(loaded, then, effects, replies);
             }
+            Message::Announce {
+                level,
+                kind,
+                message,
+            } => effects.push(Effect::Announce {
+                name: None,
+                level,
+                kind,
+                message,
+            }),
             Message::Input(input) => self.decide(input, effects),
             Message::Launched {
                 name,

@@ -52,6 +52,11 @@ impl Actor {
         self.reading = false;
         self.fleet.max_loading = loaded.settings.supervisor.max_loading.max(1) as usize;
         self.settings = loaded.settings;
+        self.api_settings.send_if_modified(|known| {
+            let changed = *known != self.settings.api;
+            known.clone_from(&self.settings.api);
+            changed
+        });
         self.units.changed = true;
         self.signature = loaded.signature;
         let configs = Configs {

@@ -62,7 +62,7 @@ fn write_owner(text: &mut Text, owner: &Owner) {
     text.family(
         Kind::Gauge,
         "llama_orch_owner_start_time_seconds",
-        "When the owner started, and all counters began",
+        "When the owner started, and the counters that it keeps began",
     );
     text.number(&[], owner.started_at);
     let Ok(own) = usage::read(std::process::id().cast_signed()) else {
