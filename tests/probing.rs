@@ -7,8 +7,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use llama_orch::process::os;
+use serde_json::Value;
 
-use crate::support::{Guarded, Ran, TestHome, is_gone, wait_until};
+use crate::support::{Guarded, Ran, TestHome, complete, is_gone, wait_until};
 
 /// Every name by which a program may be told of a proxy.
 const PROXIES: [&str; 6] = [
@@ -89,6 +90,45 @@ fn proxies_in_the_environment_touch_neither_a_probe_nor_a_command() {
     assert_eq!(proxy.callers(), 0, "somebody asked the proxy");
     drop(TcpStream::connect(proxy.address).unwrap());
     wait_until("a caller is counted", || proxy.callers() == 1);
+}
+
+/// Watches an idle server, whose log must not grow by that, and then one that works.
+pub(crate) fn watched_idle_and_at_work(home: &TestHome, name: &str) {
+    home.ok(&["daemon", "start"]);
+    home.ok(&["up", name]);
+    let watcher = home.watcher();
+    let idle = || {
+        let log = home.whole_log(name, "stderr");
+        let log = String::from_utf8_lossy(&log);
+        log.matches("all slots are idle").count()
+    };
+    let until = |seconds: u64| {
+        let uptime = |row: &Value| row["uptime_seconds"].as_u64();
+        home.wait_for(name, "up for a while", |row| uptime(row) >= Some(seconds))
+    };
+    let row = until(5);
+    assert!(row["busy_slots"].is_number(), "it was asked: {row}");
+    let before = idle();
+    assert!(before > 1, "it logs that it was asked");
+    until(17);
+    // Asked every two seconds, it would have said so six times.
+    assert!(idle() - before <= 1, "{} lines more", idle() - before);
+    let port = u16::try_from(row["port"].as_u64().unwrap()).unwrap();
+    let client = std::thread::spawn(move || complete(port, 100_000));
+    home.wait_for(name, "seen to work", |row| {
+        row["busy_slots"] == 1 && row["tokens_per_second"].as_f64() > Some(0.0)
+    });
+    home.ok(&["down", name, "--force"]);
+    client.join().unwrap().ok(); // cut off with the run
+    drop(watcher);
+    home.ok(&["daemon", "stop"]);
+}
+
+#[test]
+fn watching_an_idle_server_does_not_fill_its_log() {
+    let home = TestHome::new();
+    home.simulated("a", &[], "");
+    watched_idle_and_at_work(&home, "a");
 }
 
 #[test]

@@ -8,6 +8,7 @@ use llama_orch::process::os;
 use rustix::process::Signal;
 use serde_json::Value;
 
+use crate::probing::watched_idle_and_at_work;
 use crate::support::gguf::{self, Shape};
 use crate::support::{
     Loads, TestHome, complete, free_port, kill_hard, real_server, wait_until, write_script,
@@ -165,34 +166,7 @@ fn watching_an_idle_server_does_not_fill_its_log_and_its_work_is_seen_all_the_sa
         return;
     };
     home.serving("r", &server, &model, "");
-    home.ok(&["daemon", "start"]);
-    home.ok(&["up", "r"]);
-    let watcher = home.watcher();
-    let idle = || {
-        let log = home.whole_log("r", "stderr");
-        String::from_utf8_lossy(&log)
-            .matches("all slots are idle")
-            .count()
-    };
-    let until = |seconds: u64| {
-        let uptime = |row: &Value| row["uptime_seconds"].as_u64();
-        home.wait_for("r", "up for a while", |row| uptime(row) >= Some(seconds))
-    };
-    let row = until(5);
-    assert!(row["busy_slots"].is_number(), "it was asked: {row}");
-    let before = idle();
-    until(17);
-    // Asked every two seconds, it would have said so six times.
-    assert!(idle() - before <= 1, "{} lines more", idle() - before);
-    let port = u16::try_from(row["port"].as_u64().unwrap()).unwrap();
-    let client = std::thread::spawn(move || complete(port, 100_000));
-    home.wait_for("r", "seen to work", |row| {
-        row["busy_slots"] == 1 && row["tokens_per_second"].as_f64() > Some(0.0)
-    });
-    home.ok(&["down", "r"]);
-    client.join().unwrap().ok(); // cut off with the run
-    drop(watcher);
-    home.ok(&["daemon", "stop"]);
+    watched_idle_and_at_work(&home, "r");
 }
 
 #[test]

@@ -173,6 +173,7 @@ async fn measured(shared: &Shared) -> Response<Body> {
         return disabled("metrics");
     }
     shared.inference().await;
+    shared.log_if_idle();
     let text = metrics::text(&shared.reading());
     whole(StatusCode::OK, "text/plain; version=0.0.4", &text)
 }
@@ -182,6 +183,7 @@ async fn slots(shared: &Shared) -> Response<Body> {
         return disabled("slots");
     }
     shared.inference().await;
+    shared.log_if_idle();
     let context = slot_context(&shared.settings);
     let view = |(id, slot): (usize, SlotView)| {
         let mut view = json!({

@@ -75,7 +75,7 @@ async fn live(settings: Settings, log: Log) -> u8 {
     for address in addresses {
         server_line(&log, Level::Info, &format!("listening on {address}"));
     }
-    log.server(Level::Trace, "srv", "update_slots", "all slots are idle");
+    shared.log_if_idle();
     let flooded = match shared.settings.faults.flood.map(flood::start).transpose() {
         Ok(flooded) => flooded,
         Err(error) => return give_up(&log, &error),

@@ -212,48 +212,69 @@ impl Shared {
             slot,
             task,
         };
-        occupied.log("get_availabl", "-1", "selected slot by LRU, t_last = -1");
-        occupied.log(
-            "launch_slot_",
-            &task.to_string(),
-            "processing task, is_child = 0",
-        );
+        occupied.shared.log_begin(slot, task, prompt_tokens);
         occupied
     }
 
-    /// Logs what the traffic's clients would cause, at every turn of a wave, for ever.
+    /// Logs what the traffic's clients would cause, whenever a slot gets busy or free, for ever.
     pub(super) async fn log_traffic(self: Arc<Self>) {
         let Some(since) = self.ready_since() else {
             return;
         };
-        let mut crest = false;
-        let mut task = 0_u64;
-        while let Some(wait) = self.traffic.next_turn(since.elapsed()) {
-            // A little longer, so that the turn is surely over and is not found again.
-            tokio::time::sleep(wait + Duration::from_millis(20)).await;
+        let slots = self.settings.slots;
+        // A task for each busy slot; they get free in the opposite order.
+        let mut tasks = Vec::new();
+        let mut begun = 0_u64;
+        while let Some(wait) = self.traffic.next_change(since.elapsed(), slots) {
             self.inference().await;
             let swell = self.swell();
-            let line = |function: &str, text: &str| {
-                let text = format!("id  0 | task {task} | {text}");
-                self.log.server(Level::Info, "slot", function, &text);
-            };
-            if swell.busy_slots > 0 {
-                line("launch_slot_", "processing task, is_child = 0");
-                crest = true;
-            } else if crest {
-                let tokens = swell.predicted_tokens;
-                line(
-                    "print_timing",
-                    &format!("simulated traffic, {tokens} tokens so far"),
-                );
-                line(
-                    "release",
-                    &format!("stop processing: n_tokens = {tokens}, truncated = 0"),
-                );
-                task += 1;
-                crest = false;
+            while tasks.len() < swell.busy_slots {
+                self.log_begin(tasks.len(), begun, swell.prompt_tokens);
+                tasks.push(begun);
+                begun += 1;
             }
+            while tasks.len() > swell.busy_slots
+                && let Some(task) = tasks.pop()
+            {
+                let (slot, tokens) = (tasks.len(), swell.predicted_tokens);
+                let text = format!("simulated traffic, {tokens} tokens so far");
+                self.log_slot(slot, task, "print_timing", &text);
+                self.log_end(slot, task, tokens);
+            }
+            // A little longer, so that the change is surely over and is not found again.
+            tokio::time::sleep(wait + Duration::from_millis(20)).await;
         }
+    }
+
+    fn log_begin(&self, slot: usize, task: u64, prompt_tokens: u64) {
+        let found = format!("id {slot:>2} | task -1 | selected slot by LRU, t_last = -1");
+        self.log.server(Level::Info, "slot", "get_availabl", &found);
+        let chain = "sampler chain: logits -> top-k -> top-p -> min-p -> temp-ext -> dist";
+        self.log_slot(slot, task, "launch_slot_", chain);
+        self.log_slot(slot, task, "launch_slot_", "processing task, is_child = 0");
+        let prompt = format!("new prompt, n_keep = 0, task.n_tokens = {prompt_tokens}");
+        self.log_slot(slot, task, "operator()", &prompt);
+    }
+
+    /// Logs that a slot is free again.
+    fn log_end(&self, slot: usize, task: u64, tokens: u64) {
+        let text = format!("stop processing: n_tokens = {tokens}, truncated = 0");
+        self.log_slot(slot, task, "release", &text);
+        self.log_if_idle();
+    }
+
+    /// Logs what the loop that serves requests says after each thing it did, while no slot is busy.
+    pub(super) fn log_if_idle(&self) {
+        let is_idle = |slot: &SlotView| matches!(slot, SlotView::Idle);
+        if self.slots().iter().all(is_idle) {
+            let text = "all slots are idle";
+            self.log.server(Level::Trace, "srv", "update_slots", text);
+        }
+    }
+
+    fn log_slot(&self, slot: usize, task: u64, function: &str, text: &str) {
+        let text = format!("id {slot:>2} | task {task} | {text}");
+        self.log.server(Level::Info, "slot", function, &text);
     }
 
     fn ready_since(&self) -> Option<Instant> {
@@ -318,11 +339,6 @@ impl Occupied {
             running.decoded += 1;
         }
     }
-
-    fn log(&self, function: &str, task: &str, text: &str) {
-        let text = format!("id {:>2} | task {task} | {text}", self.slot);
-        self.shared.log.server(Level::Info, "slot", function, &text);
-    }
 }
 
 impl Drop for Occupied {
@@ -341,7 +357,6 @@ impl Drop for Occupied {
         drop(table);
         self.shared.free.add_permits(1);
         if let Some(running) = running {
-            let task = self.task.to_string();
             let spent = running.since.elapsed().as_secs_f64();
             let timing = |name: &str, seconds: f64, tokens: u64| {
                 let each = seconds * 1000.0 / tokens.max(1) as f64;
@@ -350,14 +365,14 @@ impl Drop for Occupied {
                     seconds * 1000.0,
                     rate(tokens, seconds),
                 );
-                self.log("print_timing", &task, &text);
+                let (slot, task) = (self.slot, self.task);
+                self.shared.log_slot(slot, task, "print_timing", &text);
             };
             let prompt = running.prompt_tokens;
             timing("prompt eval", prompt_seconds(prompt), prompt);
             timing("       eval", spent, running.decoded);
             let tokens = prompt + running.decoded;
-            let text = format!("stop processing: n_tokens = {tokens}, truncated = 0");
-            self.log("release", &task, &text);
+            self.shared.log_end(self.slot, self.task, tokens);
         }
     }
 }

@@ -66,11 +66,20 @@ impl Traffic {
         }
     }
 
-    /// Returns how long until the next crest or trough, whichever comes first; none without traffic.
-    pub(super) fn next_turn(&self, since_ready: Duration) -> Option<Duration> {
-        let half = PERIOD / 2.0;
-        let into = (since_ready.as_secs_f64() + self.offset) % half;
-        (self.rate > 0.0).then(|| Duration::from_secs_f64(half - into))
+    /// Returns how long until a slot gets busy or free; none without traffic.
+    pub(super) fn next_change(&self, since_ready: Duration, slots: usize) -> Option<Duration> {
+        if self.rate <= 0.0 {
+            return None;
+        }
+        let into = since_ready.as_secs_f64() + self.offset;
+        let waits = |slot: usize| {
+            // Where the load passes the middle of the slot's share, on its way up and down.
+            let share = (slot as f64 + 0.5) / slots as f64;
+            let up = (1.0 - 2.0 * share).acos() * PERIOD / TAU;
+            [up, PERIOD - up].map(|at| (at - into).rem_euclid(PERIOD))
+        };
+        let wait = (0..slots).flat_map(waits).min_by(f64::total_cmp);
+        wait.map(Duration::from_secs_f64)
     }
 }
 
@@ -115,14 +124,23 @@ mod tests {
     fn no_rate_means_no_traffic() {
         let traffic = Traffic::new(0.0, 0.5);
         assert_eq!(traffic.at(Duration::from_secs(9), 4), Swell::default());
-        assert_eq!(traffic.next_turn(Duration::from_secs(9)), None);
+        assert_eq!(traffic.next_change(Duration::from_secs(9), 4), None);
     }
 
     #[test]
-    fn turns_come_every_half_wave() {
-        for (start, now, wait) in [(0.0, 0, 12), (0.0, 5, 7), (0.25, 0, 6), (0.5, 13, 11)] {
-            let turn = Traffic::new(1.0, start).next_turn(Duration::from_secs(now));
-            assert_eq!(turn, Some(Duration::from_secs(wait)));
+    fn every_change_of_the_slots_is_found_at_its_moment() {
+        let (traffic, slots) = (Traffic::new(1.0, 0.3), 4);
+        let margin = Duration::from_millis(1);
+        let mut now = Duration::ZERO;
+        for _ in 0..3 * 2 * slots {
+            let wait = traffic.next_change(now, slots).expect("there is traffic");
+            let [before, after] = [now + wait - margin.min(wait), now + wait + margin]
+                .map(|at| traffic.at(at, slots).busy_slots);
+            assert_eq!(before.abs_diff(after), 1, "after {now:?}");
+            assert_eq!(before, traffic.at(now, slots).busy_slots, "none was missed");
+            now += wait + margin;
         }
+        // Three waves, in each of which every slot gets busy once and free once.
+        assert!((71.0..73.0).contains(&now.as_secs_f64()), "{now:?}");
     }
 }
