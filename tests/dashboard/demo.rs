@@ -35,7 +35,7 @@ impl Demo {
         entries.map(|entry| entry.unwrap().path()).collect()
     }
 
-    /// The pids of a home's servers.
+    /// The pids of a home's servers, but for those that are there to end by themselves.
     fn servers(home: &Path) -> Vec<i32> {
         let ran = Command::new(env!("CARGO_BIN_EXE_llama-orch"))
             .arg("--home")
@@ -44,7 +44,9 @@ impl Demo {
             .output()
             .unwrap();
         let rows: Vec<Value> = serde_json::from_slice(&ran.stdout).unwrap();
-        let pids = rows.iter().filter_map(|row| row["pid"].as_i64());
+        let stay = |row: &&Value| row["name"] != "judge-70b" && row["name"] != "draft-600m";
+        let rows = rows.iter().filter(stay);
+        let pids = rows.filter_map(|row| row["pid"].as_i64());
         pids.map(|pid| i32::try_from(pid).unwrap()).collect()
     }
 }
