@@ -67,6 +67,13 @@ pub(super) enum Effect {
         template: usize,
         name: String,
     },
+    /// Look for the models on this machine.
+    Models,
+    /// Make an instance of a model.
+    CreateOf {
+        model: PathBuf,
+        name: String,
+    },
     Copy(String),
     Log(LogEffect),
     Work(WorkOrder),

@@ -51,6 +51,16 @@ pub trait Files: Send + Sync {
     /// Returns why there is none now.
     fn create(&self, template: usize, name: &str) -> Result<InstanceName, HostError>;
 
+    /// Looks for models on this machine that an instance can be made of.
+    fn models(&self) -> OfferedModels;
+
+    /// Writes the configuration of an instance that runs this model.
+    ///
+    /// # Errors
+    ///
+    /// Returns why there is none now.
+    fn create_of(&self, model: &Path, name: &str) -> Result<InstanceName, HostError>;
+
     /// Writes a crash bundle as one file where it can be passed on; returns where.
     ///
     /// # Errors
@@ -64,6 +74,36 @@ pub trait Files: Send + Sync {
     ///
     /// Returns why there is nothing to take over.
     fn import(&self, request: &ImportRequest) -> Result<ImportReport, HostError>;
+}
+
+/// What was found when models were looked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OfferedModels {
+    pub models: Vec<OfferedModel>,
+    /// Where it was looked.
+    pub folders: Vec<PathBuf>,
+    /// What could not be looked at.
+    pub notes: Vec<String>,
+}
+
+/// A model, in words to choose it by.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OfferedModel {
+    pub path: PathBuf,
+    pub name: String,
+    pub size: String,
+    pub quantisation: String,
+    /// Tokens that it was trained for.
+    pub trained: String,
+    /// Tokens for which there is memory now, or the word for there being none.
+    pub fits: String,
+    pub from: String,
+    /// The instances that run it.
+    pub used_by: String,
+    /// Why it cannot be used.
+    pub trouble: Option<String>,
+    /// A free name for its instance.
+    pub suggestion: String,
 }
 
 /// A starting point of a new instance.
@@ -136,6 +176,20 @@ pub struct ImportedInstance {
     pub refused: Option<String>,
     /// What could not be carried over, and what is to be looked at.
     pub notes: Vec<String>,
+}
+
+impl OfferedModels {
+    /// Returns the models that have all these words in their name or in where they are from.
+    #[must_use]
+    pub fn matching(&self, search: &str) -> Vec<&OfferedModel> {
+        let words: Vec<String> = search.split_whitespace().map(str::to_lowercase).collect();
+        let has_all = |model: &&OfferedModel| {
+            let text = format!("{} {} {}", model.name, model.from, model.quantisation);
+            let text = text.to_lowercase();
+            words.iter().all(|word| text.contains(word.as_str()))
+        };
+        self.models.iter().filter(has_all).collect()
+    }
 }
 
 impl ImportFrom {

@@ -58,6 +58,7 @@ pub enum Action {
     Kill,
     Edit,
     New,
+    Models,
     Import,
     Crash,
     Yank,
@@ -149,6 +150,7 @@ rows! {
     Table "hide-stopped" ["H"] "" "hide or show the stopped" => Action::HideStopped;
     Table "edit" ["e"] "edit" "edit the configuration in $EDITOR" => Action::Edit;
     Table "new" ["n"] "new" "make a new instance" => Action::New;
+    Table "models" ["M"] "" "choose a model on this machine for a new instance" => Action::Models;
     Table "import" ["N"] "" "take instances over from llama-swap, presets or a command" => Action::Import;
     Table "crash" ["b"] "" "read and export what was kept of its last crash" => Action::Crash;
     Table "yank" ["y"] "yank" "copy URL, pid, command or model path" => Action::Yank;

@@ -333,6 +333,15 @@ impl Dashboard {
                 let made = host.files().and_then(|files| files.create(template, &name));
                 Some(Msg::Created(made.map_err(|error| error.to_string())))
             }),
+            Effect::Models => self.carrier.blocking(move |host| {
+                let found = host.files().map(|files| files.models());
+                Some(Msg::Models(found.map_err(|error| error.to_string())))
+            }),
+            Effect::CreateOf { model, name } => self.carrier.blocking(move |host| {
+                let made = host.files();
+                let made = made.and_then(|files| files.create_of(&model, &name));
+                Some(Msg::CreatedOf(made.map_err(|error| error.to_string())))
+            }),
             Effect::Remember(text) => self.carrier.blocking(move |host| {
                 host.remember(&text);
                 None

@@ -3,6 +3,7 @@
 mod demo;
 mod elsewhere;
 mod log;
+mod models;
 mod outside;
 mod panics;
 mod work;

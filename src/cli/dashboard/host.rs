@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock};
 
 use super::super::{bundle, daemon};
-use super::import;
 use super::templates::TEMPLATES;
+use super::{import, models};
 use crate::api::client::Client;
 use crate::config::home::Home;
 use crate::config::load::{self, ConfigSet, Loaded};
@@ -14,7 +14,8 @@ use crate::config::{drift, render};
 use crate::domain::instance::InstanceName;
 use crate::process::runfiles::{self, RunPaths, SpecFile};
 use crate::tui::host::{
-    Change, ConfigReport, Files, Host, HostError, ImportReport, ImportRequest, Later, Template,
+    Change, ConfigReport, Files, Host, HostError, ImportReport, ImportRequest, Later,
+    OfferedModels, Template,
 };
 
 pub(super) struct DashboardHost {
@@ -113,6 +114,14 @@ impl Files for DashboardHost {
         save::save(&folder.join("config.toml"), &text, Existing::Keep)
             .map_err(|error| HostError(error.to_string()))?;
         Ok(name)
+    }
+
+    fn models(&self) -> OfferedModels {
+        models::offered(&self.home)
+    }
+
+    fn create_of(&self, model: &Path, name: &str) -> Result<InstanceName, HostError> {
+        models::create(&self.home, model, name)
     }
 
     fn export_crash(&self, name: &InstanceName, folder: &Path) -> Result<PathBuf, HostError> {

@@ -7,6 +7,7 @@
 mod demo;
 mod host;
 mod import;
+mod models;
 mod preferences;
 mod templates;
 pub(super) mod watch;

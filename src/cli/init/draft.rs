@@ -32,12 +32,11 @@ pub(super) struct Sources<'a> {
 }
 
 /// The model of a new instance.
-pub(super) struct Chosen {
-    /// As the file will name it.
-    path: String,
-    /// Where it was found, when it was not named by its path.
-    pub(super) found: Option<PathBuf>,
-    projector: Option<PathBuf>,
+pub(super) enum Chosen {
+    /// A path as it was typed.
+    Path(PathBuf),
+    /// One that was found on this machine.
+    Found(Box<ModelFile>),
 }
 
 /// Takes what was typed for a path if there is such a file or it can be nothing else; otherwise
@@ -47,21 +46,12 @@ pub(super) struct Chosen {
 ///
 /// Returns an error when there is no model of that name, or several.
 pub(super) fn model(home: &Home, set: &ConfigSet, typed: &Path) -> Result<Chosen, CliError> {
-    let is_path = typed.is_file()
-        || typed.is_absolute()
-        || typed
-            .extension()
-            .is_some_and(|ending| ending.eq_ignore_ascii_case("gguf"));
-    if is_path {
-        return Ok(Chosen {
-            path: from_home(home, typed),
-            found: None,
-            projector: None,
-        });
+    if typed.is_file() || typed.is_absolute() || is_gguf(typed) {
+        return Ok(Chosen::Path(typed.to_owned()));
     }
     let text = typed.to_string_lossy();
     match models::meant(home, set, &text)? {
-        Some(found) => Chosen::of(home, found),
+        Some(found) => Ok(Chosen::Found(Box::new(found))),
         None => {
             let message = format!("no model is called {text:?}, and there is no such file");
             Err(CliError::new(Exit::General, message)
@@ -70,27 +60,31 @@ pub(super) fn model(home: &Home, set: &ConfigSet, typed: &Path) -> Result<Chosen
     }
 }
 
+fn is_gguf(path: &Path) -> bool {
+    path.extension()
+        .is_some_and(|ending| ending.eq_ignore_ascii_case("gguf"))
+}
+
 impl Chosen {
-    /// Takes a model that was found. One whose file has no name of its own gets a link in the
-    /// home's `models/`, by which everybody can tell what it is.
+    /// Returns the path as the instance's file will say it. A model whose file has no name of its
+    /// own gets a link in the home's `models/`, by which everybody can tell what it is.
     ///
     /// # Errors
     ///
     /// Returns an error when that link cannot be made.
-    pub(super) fn of(home: &Home, found: ModelFile) -> Result<Self, CliError> {
-        let is_named = found
-            .path
-            .extension()
-            .is_some_and(|ending| ending.eq_ignore_ascii_case("gguf"));
-        let path = match is_named {
-            true => found.path.clone(),
-            false => link(home, &found)?,
-        };
-        Ok(Self {
-            path: from_home(home, &path),
-            found: Some(found.path),
-            projector: found.projector,
-        })
+    fn path(&self, home: &Home) -> Result<String, CliError> {
+        match self {
+            Self::Path(typed) => Ok(from_home(home, typed)),
+            Self::Found(found) if is_gguf(&found.path) => Ok(from_home(home, &found.path)),
+            Self::Found(found) => Ok(from_home(home, &link(home, found)?)),
+        }
+    }
+
+    fn projector(&self) -> Option<&Path> {
+        match self {
+            Self::Path(_) => None,
+            Self::Found(found) => found.projector.as_deref(),
+        }
     }
 }
 
@@ -148,7 +142,8 @@ fn longest_context(
 ///
 /// # Errors
 ///
-/// Returns an error when no port is free, or nobody can tell which context fits.
+/// Returns an error when no port is free, the model cannot be linked, or nobody can tell which
+/// context fits.
 pub(super) fn draft(
     from: Sources<'_>,
     name: &InstanceName,
@@ -174,8 +169,8 @@ pub(super) fn draft(
     draft.set("binary.path", binary);
     match (model, only_model(home)) {
         (Some(model), _) => {
-            draft.set("model.path", model.path.clone());
-            if let Some(projector) = &model.projector {
+            draft.set("model.path", model.path(home)?);
+            if let Some(projector) = model.projector() {
                 draft.set("args", models::projector_args(projector));
                 draft.remark(
                     "args",

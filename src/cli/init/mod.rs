@@ -16,12 +16,13 @@ use crate::config::home::Home;
 use crate::config::load::{self, ConfigSet};
 use crate::config::save::{self, Existing};
 use crate::domain::instance::{Backend, InstanceName, Port};
+use crate::domain::model_file::ModelFile;
 use crate::process::ports;
 
 /// The first port that is proposed; llama-server's own 8080 is often taken by hand-started ones.
 const FIRST_PORT: u16 = 8081;
 
-#[derive(Clone, Debug, Args)]
+#[derive(Clone, Debug, Default, Args)]
 #[command(
     after_help = "Examples:\n  llama-orch init chat --model models/chat.gguf\n  llama-orch init qwen --model qwen3-8b --context fit         (of those that llama-orch models lists)\n  llama-orch init coder --model ~/models/coder.gguf --profile cuda --context 16384\n  llama-orch init try --binary builtin:sim            (a simulated server, no model needed)"
 )]
@@ -158,20 +159,43 @@ pub(super) fn run(home: &Home, args: &InitArgs, output: &Output) -> Result<Exit,
 /// Returns an error when the name is no name or taken, the model's name means none or several, or
 /// the file cannot be written.
 pub(super) fn create(home: &Home, args: &InitArgs) -> Result<Created, CliError> {
-    let name = InstanceName::parse(&args.name)
-        .map_err(|error| CliError::new(Exit::Usage, error.to_string()))?;
     let set = load::load(home);
-    let path = home.instances_dir().join(name.as_str()).join("config.toml");
-    refuse_taken(&set, &name, &path, args.force)?;
-    let binary = draft::binary(home, args);
-    let devices = Devices::of(home, &binary);
     let model = match &args.model {
         Some(typed) => Some(draft::model(home, &set, typed)?),
         None => None,
     };
+    write(home, &set, args, model)
+}
+
+/// As [`create`], with a model that was found already.
+///
+/// # Errors
+///
+/// As [`create`].
+pub(super) fn create_of(
+    home: &Home,
+    args: &InitArgs,
+    model: ModelFile,
+) -> Result<Created, CliError> {
+    let model = draft::Chosen::Found(Box::new(model));
+    write(home, &load::load(home), args, Some(model))
+}
+
+fn write(
+    home: &Home,
+    set: &ConfigSet,
+    args: &InitArgs,
+    model: Option<draft::Chosen>,
+) -> Result<Created, CliError> {
+    let name = InstanceName::parse(&args.name)
+        .map_err(|error| CliError::new(Exit::Usage, error.to_string()))?;
+    let path = home.instances_dir().join(name.as_str()).join("config.toml");
+    refuse_taken(set, &name, &path, args.force)?;
+    let binary = draft::binary(home, args);
+    let devices = Devices::of(home, &binary);
     let from = draft::Sources {
         home,
-        set: &set,
+        set,
         model: model.as_ref(),
         devices: &devices,
     };
@@ -192,7 +216,10 @@ pub(super) fn create(home: &Home, args: &InitArgs) -> Result<Created, CliError> 
         name,
         path,
         kept,
-        model: model.and_then(|model| model.found),
+        model: model.and_then(|model| match model {
+            draft::Chosen::Path(_) => None,
+            draft::Chosen::Found(found) => Some(found.path),
+        }),
         devices,
     })
 }

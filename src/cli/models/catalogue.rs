@@ -19,7 +19,7 @@ use crate::probes::models::{self, Found};
 use crate::supervisor::fit::{self, Holding, Surroundings};
 
 /// The build that a new instance runs unless it says otherwise.
-const BUILD: &str = "llama-server";
+pub(in crate::cli) const BUILD: &str = "llama-server";
 
 /// Everything there is to choose from.
 pub(in crate::cli) struct Catalogue {

@@ -18,7 +18,7 @@ use crate::domain::model_file::ModelFile;
 use crate::domain::units::size;
 use crate::probes::models;
 
-pub(super) use catalogue::{Catalogue, Choice, projector_args};
+pub(super) use catalogue::{BUILD, Catalogue, Choice, projector_args};
 
 /// Names of models that are told when several are meant.
 const NAMES_SHOWN: usize = 8;
@@ -220,4 +220,10 @@ pub(super) fn meant(
                 .with_hint("say more of its name, or give the path"))
         }
     }
+}
+
+/// Finds the model in this very file.
+pub(super) fn at(home: &Home, set: &ConfigSet, path: &Path) -> Option<ModelFile> {
+    let found = models::find(&catalogue::usual_places(home, set)).models;
+    found.into_iter().find(|model| model.path == path)
 }

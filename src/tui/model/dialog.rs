@@ -1,9 +1,11 @@
 //! What lies over the panes: questions, menus, help, palette, and the line that is typed into.
 
+use std::path::PathBuf;
+
 use tui_input::Input;
 
 use super::super::effect::{Effect, Ending};
-use super::super::host::ImportFrom;
+use super::super::host::{ImportFrom, OfferedModels};
 use super::super::keymap::Action;
 use super::sheet::Sheet;
 use crate::domain::work::Chunk;
@@ -16,6 +18,12 @@ pub(in crate::tui) enum Dialog {
         scroll: usize,
     },
     Palette {
+        search: Input,
+        cursor: usize,
+    },
+    /// The models of this machine, to choose one.
+    Models {
+        found: OfferedModels,
         search: Input,
         cursor: usize,
     },
@@ -97,6 +105,11 @@ pub(in crate::tui) enum Purpose {
     FilterEvents,
     /// The name of a new instance made from a template.
     NameInstance(usize),
+    /// The name of a new instance that runs a model.
+    NameModel {
+        path: PathBuf,
+        suggestion: String,
+    },
     /// What to take over: a path, or a command.
     ImportFrom(ImportFrom),
     /// The name of a new work unit.

@@ -25,7 +25,7 @@ use self::notice::{Kind, Notices};
 use self::table::Table;
 use self::work::{Work, WorkMsg};
 use super::effect::{Command, Ending};
-use super::host::{ConfigReport, ImportReport, ImportRequest, Template};
+use super::host::{ConfigReport, ImportReport, ImportRequest, OfferedModels, Template};
 use super::keymap::{Action, Keymap};
 use super::layout::{Areas, Class, Splits, Wishes, arrange};
 use super::logview::{self, LogMsg, LogView};
@@ -141,6 +141,10 @@ pub enum Msg {
     Details(InstanceName, Result<Box<Details>, String>),
     Edited(InstanceName, Box<ConfigReport>),
     Created(Result<InstanceName, String>),
+    /// Models were looked for.
+    Models(Result<OfferedModels, String>),
+    /// An instance was made of a model.
+    CreatedOf(Result<InstanceName, String>),
     /// What the doctor found, or why nobody looked.
     Checkup(Result<Vec<Found>, String>),
     /// The memory was looked at for a start of these.

@@ -1,6 +1,7 @@
 //! The dashboard without a terminal: messages in, model, effects and pictures out.
 
 mod acts;
+mod models;
 mod pictures;
 mod pointer;
 mod reading;

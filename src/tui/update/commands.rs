@@ -210,12 +210,19 @@ pub(super) fn new_instance(model: &mut Model) -> Vec<Effect> {
         note: template.about.clone(),
         pick: Pick::Template(place),
     });
+    let models = Choice {
+        key: model.keymap.first(Action::Models),
+        label: "a model here".to_owned(),
+        note: "those on this machine, with the context that fits".to_owned(),
+        pick: Pick::Action(Action::Models),
+    };
     let import = Choice {
         key: model.keymap.first(Action::Import),
         label: "elsewhere".to_owned(),
         note: "llama-swap, a router's presets, a command".to_owned(),
         pick: Pick::Action(Action::Import),
     };
+    let choices = std::iter::chain([models], choices);
     let choices = std::iter::chain(choices, [import]).collect();
     model.dialogs.push(Dialog::Menu(Menu {
         title: "New instance from".to_owned(),

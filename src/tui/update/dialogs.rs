@@ -9,7 +9,7 @@ use super::super::model::Model;
 use super::super::model::dialog::{Button, Dialog, Pick, Purpose};
 use super::super::model::notice::Kind;
 use super::sheet::{self, Outcome};
-use super::{act, prompt, quit, tell};
+use super::{act, models, prompt, quit, tell};
 
 /// What a key does in any list.
 pub(super) enum Step {
@@ -46,6 +46,22 @@ pub(super) fn key(model: &mut Model, event: KeyEvent) -> Vec<Effect> {
                 let action = offered(search.value()).get(*cursor).map(|row| row.action);
                 return action.map_or_else(Vec::new, |action| act(model, action));
             }
+            Step::Other => {
+                search.handle_event(&Event::Key(event));
+                *cursor = 0;
+            }
+        },
+        Dialog::Models {
+            found,
+            search,
+            cursor,
+        } => match typed_step(event) {
+            Step::Close => return Vec::new(),
+            Step::By(step) => {
+                let last = found.matching(search.value()).len().saturating_sub(1);
+                *cursor = cursor.saturating_add_signed(step).min(last);
+            }
+            Step::Accept => return models::chosen(model, dialog),
             Step::Other => {
                 search.handle_event(&Event::Key(event));
                 *cursor = 0;

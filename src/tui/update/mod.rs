@@ -6,6 +6,7 @@ mod crash;
 mod data;
 mod dialogs;
 mod import;
+mod models;
 mod movement;
 mod pointer;
 mod prompt;
@@ -74,6 +75,8 @@ pub(super) fn update(model: &mut Model, msg: Msg, now: Now) -> Vec<Effect> {
         Msg::Details(name, answer) => data::details(model, name, answer),
         Msg::Edited(name, report) => data::edited(model, &name, &report),
         Msg::Created(result) => data::created(model, result),
+        Msg::Models(found) => models::found(model, found),
+        Msg::CreatedOf(result) => models::created(model, result),
         Msg::Checkup(answer) => checkup::shown(model, answer),
         Msg::Weighed(names, fits) => starting::weighed(model, names, &fits),
         Msg::Crash { name, back, kept } => match kept {
@@ -296,6 +299,7 @@ fn act(model: &mut Model, action: Action) -> Vec<Effect> {
         Action::Kill => commands::confirm(model, super::effect::Command::Kill),
         Action::Edit => commands::edit(model),
         Action::New => commands::new_instance(model),
+        Action::Models => models::look(model),
         Action::Import => import::menu(model),
         Action::Crash => crash::ask(model),
         Action::Yank => commands::yank(model),

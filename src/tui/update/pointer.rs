@@ -10,7 +10,7 @@ use super::super::model::table::Line;
 use super::super::model::work::WorkAction;
 use super::super::model::{Dirty, Hit, Model, Pane, Split};
 use super::sheet::{self, Outcome};
-use super::{act, dialogs, go_to_pane, log_effects, movement, quit, remembered};
+use super::{act, dialogs, go_to_pane, log_effects, models, movement, quit, remembered};
 
 pub(super) fn click(model: &mut Model, hit: Hit) -> Vec<Effect> {
     model.soil(Dirty::Now);
@@ -99,6 +99,14 @@ fn choice(model: &mut Model, place: usize) -> Vec<Effect> {
             let action = rows.get(place).map(|row| row.action);
             action.map_or_else(Vec::new, |action| act(model, action))
         }
+        Some(Dialog::Models { found, search, .. }) => {
+            let clicked = Dialog::Models {
+                found,
+                search,
+                cursor: place,
+            };
+            models::chosen(model, clicked)
+        }
         Some(Dialog::Quit(question)) => {
             let choice = question.choices.get(place).and_then(|choice| choice.0);
             quit::chosen(model, choice, question.remember)
@@ -127,7 +135,11 @@ pub(super) fn wheel(model: &mut Model, pane: Pane, lines: i32) -> Vec<Effect> {
                 *scroll = scroll.saturating_add_signed(step);
             }
             Dialog::Sheet(sheet) => sheet.scroll_by(step, model.size),
-            Dialog::Palette { .. } | Dialog::Menu(_) | Dialog::Question(_) | Dialog::Quit(_) => {}
+            Dialog::Palette { .. }
+            | Dialog::Models { .. }
+            | Dialog::Menu(_)
+            | Dialog::Question(_)
+            | Dialog::Quit(_) => {}
         }
         return Vec::new();
     }

@@ -14,6 +14,7 @@ pub(super) fn open(model: &mut Model, purpose: Purpose) -> Vec<Effect> {
     let before = match purpose {
         Purpose::FilterTable => model.table.filter.text().to_owned(),
         Purpose::FilterEvents => model.feed.filter.text().to_owned(),
+        Purpose::NameModel { ref suggestion, .. } => suggestion.clone(),
         Purpose::NameInstance(_)
         | Purpose::ImportFrom(_)
         | Purpose::NameUnit
@@ -45,7 +46,10 @@ pub(super) fn key(model: &mut Model, event: KeyEvent) -> Vec<Effect> {
             model.prompt = None;
             return match purpose {
                 Purpose::FilterTable | Purpose::FilterEvents => Vec::new(),
-                Purpose::NameInstance(_) | Purpose::ImportFrom(_) | Purpose::NameUnit
+                Purpose::NameInstance(_)
+                | Purpose::NameModel { .. }
+                | Purpose::ImportFrom(_)
+                | Purpose::NameUnit
                     if text.is_empty() =>
                 {
                     Vec::new()
@@ -54,6 +58,10 @@ pub(super) fn key(model: &mut Model, event: KeyEvent) -> Vec<Effect> {
                 Purpose::Attention(chunk) => work::flag(model, chunk, text),
                 Purpose::NameInstance(template) => vec![Effect::Create {
                     template,
+                    name: text,
+                }],
+                Purpose::NameModel { path, .. } => vec![Effect::CreateOf {
+                    model: path,
                     name: text,
                 }],
                 Purpose::ImportFrom(from) => import::preview(from, text),
@@ -80,6 +88,7 @@ fn apply(model: &mut Model, purpose: &Purpose, text: &str) {
             model.feed.keep();
         }
         Purpose::NameInstance(_)
+        | Purpose::NameModel { .. }
         | Purpose::ImportFrom(_)
         | Purpose::NameUnit
         | Purpose::Attention(_) => {}
@@ -99,7 +108,14 @@ pub(super) fn paste(model: &mut Model, text: &str) -> Vec<Effect> {
         return Vec::new();
     }
     let place = match (model.dialogs.last_mut(), &mut model.prompt) {
-        (Some(Dialog::Help { search, .. } | Dialog::Palette { search, .. }), _) => Some(search),
+        (
+            Some(
+                Dialog::Help { search, .. }
+                | Dialog::Palette { search, .. }
+                | Dialog::Models { search, .. },
+            ),
+            _,
+        ) => Some(search),
         (Some(_), _) | (None, None) => None,
         (None, Some(prompt)) => Some(&mut prompt.input),
     };

@@ -7,7 +7,7 @@ use super::super::model::dialog::{Button, Dialog, Menu, Question, Quit};
 use super::super::model::{Hit, Model};
 use super::super::theme::Role;
 use super::pen::Pen;
-use super::{Hits, help, sheet};
+use super::{Hits, help, models, sheet};
 
 pub(super) fn draw(model: &Model, screen: Rect, pen: &mut Pen<'_>, hits: &mut Hits) {
     for dialog in &model.dialogs {
@@ -17,6 +17,11 @@ pub(super) fn draw(model: &Model, screen: Rect, pen: &mut Pen<'_>, hits: &mut Hi
             Dialog::Palette { search, cursor } => {
                 help::palette(model, search, *cursor, screen, pen, hits);
             }
+            Dialog::Models {
+                found,
+                search,
+                cursor,
+            } => models::draw(found, search, *cursor, screen, pen, hits),
             Dialog::Menu(menu) => draw_menu(menu, screen, pen, hits),
             Dialog::Question(question) => draw_question(question, screen, pen, hits),
             Dialog::Quit(question) => draw_quit(question, screen, pen, hits),
@@ -227,6 +232,7 @@ pub(super) fn end(model: &Model, dialog: &Dialog, screen: Rect) -> Option<usize>
             Some(lines.len().saturating_sub(text_room(screen)))
         }
         Dialog::Palette { .. }
+        | Dialog::Models { .. }
         | Dialog::Menu(_)
         | Dialog::Question(_)
         | Dialog::Quit(_)

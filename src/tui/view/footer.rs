@@ -92,6 +92,7 @@ fn typed(prompt: &Prompt, area: Rect, pen: &mut Pen<'_>) {
         ),
         Purpose::FilterEvents => ("filter events: ", "words or regex, ! for not"),
         Purpose::NameInstance(_) => ("name of the new instance: ", "a-z 0-9 _ -"),
+        Purpose::NameModel { .. } => ("name of its instance: ", "a-z 0-9 _ -"),
         Purpose::ImportFrom(ImportFrom::LlamaSwap) => ("llama-swap's file: ", "a path; ~ is home"),
         Purpose::ImportFrom(ImportFrom::Presets) => ("presets file: ", "a path; ~ is home"),
         Purpose::ImportFrom(ImportFrom::Command) => {

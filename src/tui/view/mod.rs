@@ -9,6 +9,7 @@ mod footer;
 mod header;
 mod help;
 mod log;
+mod models;
 mod pen;
 mod sheet;
 mod spark;

@@ -120,8 +120,8 @@ fn arrow(model: &Model) -> &'static str {
 /// What to do when there is nothing to show.
 fn empty(model: &Model, area: Rect, pen: &mut Pen<'_>) {
     let key = |action| model.keymap.first(action);
-    let (new, import) = (key(Action::New), key(Action::Import));
-    let lines: Vec<(String, Role)> = if !model.fleet.known {
+    let (models, new, import) = (key(Action::Models), key(Action::New), key(Action::Import));
+    let mut lines: Vec<(String, Role)> = if !model.fleet.known {
         vec![("looking for the fleet…".to_owned(), Role::Dim)]
     } else if let (true, Some(elsewhere)) = (model.fleet.rows().is_empty(), &model.elsewhere) {
         vec![
@@ -134,7 +134,11 @@ fn empty(model: &Model, area: Rect, pen: &mut Pen<'_>) {
             ("No instances yet.".to_owned(), Role::Strong),
             (String::new(), Role::Text),
             (
-                format!("{new}  makes one: choose a template, give it a name, edit it"),
+                format!("{models}  makes one of a model that is on this machine"),
+                Role::Text,
+            ),
+            (
+                format!("{new}  makes one from a template: give it a name, edit it"),
                 Role::Text,
             ),
             (
@@ -160,6 +164,10 @@ fn empty(model: &Model, area: Rect, pen: &mut Pen<'_>) {
             (hidden_by(model), Role::Dim),
         ]
     };
+    // Where there is little room, what is said matters more than how it is spaced.
+    if lines.len() > usize::from(area.height) {
+        lines.retain(|(text, _)| !text.is_empty());
+    }
     let top = area.y + area.height.saturating_sub(lines.len() as u16) / 2;
     for (y, (text, role)) in (top..area.bottom()).zip(lines) {
         let width = format::width(&text).min(area.width.into()) as u16;
