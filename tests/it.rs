@@ -5,6 +5,7 @@ mod api;
 mod autopsy;
 mod cli;
 mod config;
+mod connect;
 mod dashboard;
 mod diagnosis;
 mod events;

@@ -175,6 +175,6 @@ fn an_instance_is_made_of_a_model_by_its_name() {
         &["init", "b", "--model", "nothing-is-called-so"],
     );
     assert_eq!(ran.code, 1);
-    assert!(ran.stderr.contains("llama-orch models"), "{}", ran.stderr);
+    assert!(ran.stderr.contains(" models lists"), "{}", ran.stderr);
     assert!(!home.path().join("instances/b").exists());
 }

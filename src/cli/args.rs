@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 use super::config::ConfigCommand;
+use super::connect::ConnectArgs;
 use super::import::ImportCommand;
 use super::init::InitArgs;
 use super::install::{InstallArgs, UninstallArgs};
@@ -97,6 +98,8 @@ pub(super) enum Command {
         after_help = "Examples:\n  llama-orch describe chat\n  llama-orch describe chat --json"
     )]
     Describe(DescribeArgs),
+    /// Print what a client needs to talk to an instance, or run a program that gets it
+    Connect(ConnectArgs),
     /// Show the machine's memory and GPUs, and what each build computes on
     #[command(
         after_help = "A build is asked once with --list-devices; the answer is kept.\n\nExamples:\n  llama-orch devices\n  llama-orch devices --json --refresh"

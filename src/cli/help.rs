@@ -10,7 +10,7 @@ const COMMON: [Exit; 4] = [Exit::Success, Exit::General, Exit::Usage, Exit::Inte
 
 /// What commands may end with besides.
 // A new command that ends otherwise needs a row; without one its help has the common codes.
-const SPECIAL: [(&str, &[Exit]); 15] = [
+const SPECIAL: [(&str, &[Exit]); 16] = [
     (
         "up",
         &[
@@ -36,6 +36,17 @@ const SPECIAL: [(&str, &[Exit]); 15] = [
     ("apply", &[Exit::NotFound, Exit::NotReady, Exit::Daemon]),
     ("logs", &[Exit::NotFound]),
     ("describe", &[Exit::NotFound]),
+    (
+        "connect",
+        &[
+            Exit::NotFound,
+            Exit::PortInUse,
+            Exit::ExecutableNotFound,
+            Exit::NotReady,
+            Exit::NotRunning,
+            Exit::Daemon,
+        ],
+    ),
     ("bundle", &[Exit::NotFound]),
     ("plan", &[Exit::NotFound]),
     ("events", &[Exit::NotFound, Exit::Daemon]),

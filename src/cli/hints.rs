@@ -7,6 +7,7 @@ use clap::CommandFactory as _;
 use super::args::Cli;
 use super::target::Target;
 use crate::api::client::place::{Place, SOCKET};
+use crate::domain::connection::quoted;
 
 /// What a command begins with.
 const PROGRAM: &str = "llama-orch ";
@@ -27,7 +28,7 @@ impl Meant {
     pub(super) fn of(cli: &Cli, target: &Target) -> Self {
         match (target, &cli.home) {
             (Target::Here(_), None) => Self::Here,
-            (Target::Here(_), Some(home)) => Self::Home(quoted(home)),
+            (Target::Here(_), Some(home)) => Self::Home(quoted(&home.to_string_lossy())),
             (Target::Elsewhere(remote), _) => match &remote.place {
                 Place::Socket(path) => home_of(path)
                     .map_or_else(|| Self::Machine(remote.place.to_string()), Self::Home),
@@ -67,7 +68,7 @@ fn home_of(socket: &Path) -> Option<String> {
     let home = socket
         .ancestors()
         .find(|folder| folder.join(SOCKET) == socket)?;
-    home.is_dir().then(|| quoted(home))
+    home.is_dir().then(|| quoted(&home.to_string_lossy()))
 }
 
 fn begins_with_command(text: &str) -> bool {
@@ -75,17 +76,6 @@ fn begins_with_command(text: &str) -> bool {
     let word = word.into_iter().next().unwrap_or_default();
     let program = Cli::command();
     program.find_subcommand(word).is_some()
-}
-
-/// Writes a path so that a shell reads it back as it is.
-fn quoted(path: &Path) -> String {
-    let text = path.display().to_string();
-    let plain =
-        |character: char| character.is_ascii_alphanumeric() || "-_./:=,@%+".contains(character);
-    match !text.is_empty() && text.chars().all(plain) {
-        true => text,
-        false => format!("'{}'", text.replace('\'', "'\\''")),
-    }
 }
 
 #[cfg(test)]
@@ -144,11 +134,5 @@ mod tests {
         );
         assert_eq!(home_of(&path.join("forwarded.sock")), None);
         assert_eq!(home_of(Path::new("/no/such/state/llama-orch.sock")), None);
-    }
-
-    #[test]
-    fn a_path_is_quoted_where_a_shell_would_split_it() {
-        assert_eq!(quoted(Path::new("/srv/a b's")), r"'/srv/a b'\''s'");
-        assert_eq!(quoted(Path::new("/srv/fleet-1")), "/srv/fleet-1");
     }
 }

@@ -5,6 +5,7 @@ mod args;
 mod bundle;
 mod columns;
 mod config;
+mod connect;
 mod daemon;
 mod dashboard;
 mod describe;
@@ -144,6 +145,7 @@ async fn dispatch(cli: &Cli, target: &Target, output: &Output) -> Result<Exit, C
         Some(Command::Restart(args)) => act::restart(home, args, output).await,
         Some(Command::Logs(args)) => logs::run(home, args, output).await,
         Some(Command::Describe(args)) => describe::run(target, &args.name, args.json, output).await,
+        Some(Command::Connect(args)) => connect::run(home, target, args, output).await,
         Some(Command::Devices { json, refresh }) => {
             devices::run(target, *json, devices::asking(*refresh), output).await
         }

@@ -2,6 +2,7 @@
 
 pub mod autopsy;
 pub mod checkup;
+pub mod connection;
 pub mod device;
 pub mod event;
 pub mod exit;

@@ -38,7 +38,7 @@ use std::collections::BTreeSet;
 use crate::domain::instance::InstanceName;
 
 pub use preflight::obstacle;
-pub use probing::probe_once;
+pub use probing::{Endpoint, probe_once};
 pub use start::{StartError, start};
 
 /// Which instances an owner decides for.

@@ -153,7 +153,7 @@ rows! {
     Table "models" ["M"] "" "choose a model on this machine for a new instance" => Action::Models;
     Table "import" ["N"] "" "take instances over from llama-swap, presets or a command" => Action::Import;
     Table "crash" ["b"] "" "read and export what was kept of its last crash" => Action::Crash;
-    Table "yank" ["y"] "yank" "copy URL, pid, command or model path" => Action::Yank;
+    Table "yank" ["y"] "yank" "copy URL, environment, curl request, pid, command or paths" => Action::Yank;
     Table "show-detail" ["i"] "" "go to the detail" => Action::ShowDetail;
     Table "show-log" ["l"] "" "go to the log" => Action::ShowLog;
     Global "up" ["up", "k"] "" "go up" => Action::Up;

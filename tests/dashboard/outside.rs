@@ -40,6 +40,13 @@ fn url_pid_and_command_are_put_on_the_clipboard() {
     terminal.wait_text("URL copied");
     let url = format!("http://127.0.0.1:{}", row["port"]);
     assert_eq!(terminal.clipboard(), url);
+    terminal.write("yb");
+    terminal.wait_text("OPENAI_BASE_URL copied");
+    assert_eq!(terminal.clipboard(), format!("{url}/v1"));
+    terminal.write("ye");
+    terminal.wait_text("environment copied");
+    let lines = home.ok(&["connect", "chat"]).stdout;
+    assert_eq!(terminal.clipboard(), lines.trim_end());
     terminal.write("yp");
     terminal.wait_text("pid copied");
     assert_eq!(terminal.clipboard(), row["pid"].to_string());

@@ -10,6 +10,7 @@ use utoipa::ToSchema;
 use super::{
     AutopsyBody, EventBody, ExitBody, FitBody, HealthChangeBody, HealthRollupBody, InstanceBody,
 };
+use crate::domain::connection::{Connection, Run};
 
 /// `GET /instances/{name}/describe`; also what `describe --json` prints. Secrets are masked wherever
 /// they can appear.
@@ -47,6 +48,21 @@ pub struct DescriptionBody {
     /// What is doubtful about the configuration.
     pub findings: Vec<String>,
     pub paths: PathsBody,
+}
+
+impl DescriptionBody {
+    /// Returns how a client on the owner's machine reaches the instance; `None` while nothing runs.
+    #[must_use]
+    pub fn connection(&self) -> Option<Connection> {
+        self.instance.pid?;
+        let run = Run {
+            command: self.command.as_deref().unwrap_or_default(),
+            environment: &self.environment,
+            home: &self.paths.home,
+        };
+        let url = self.instance.url.as_deref()?;
+        Some(Connection::of(&self.instance.name, url, run))
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]

@@ -27,22 +27,35 @@ pub(super) async fn run(
     output: &Output,
 ) -> Result<Exit, CliError> {
     let name = target.instance(word).await?;
-    let description = match (target.client().describe(&name).await, target) {
-        (Ok(body), _) => body,
-        (Err(ClientError::NoOwner { .. }), Target::Here(home)) => unowned(home, &name)?,
-        (Err(ClientError::OtherBuild(other)), Target::Here(home)) => {
-            output.warning(&format!("{other}; this is from the files"));
-            output.hint(other.remedy());
-            unowned(home, &name)?
-        }
-        (Err(error), _) => return Err(error.into()),
-    };
+    let description = description(target, &name, output).await?;
     if json {
         output.json(&description)?;
     } else {
         output.line(&text::text(&description))?;
     }
     Ok(Exit::Success)
+}
+
+/// Returns what is known of an instance, from its owner if there is one.
+///
+/// # Errors
+///
+/// As [`run`].
+pub(super) async fn description(
+    target: &Target,
+    name: &InstanceName,
+    output: &Output,
+) -> Result<DescriptionBody, CliError> {
+    match (target.client().describe(name).await, target) {
+        (Ok(body), _) => Ok(body),
+        (Err(ClientError::NoOwner { .. }), Target::Here(home)) => unowned(home, name),
+        (Err(ClientError::OtherBuild(other)), Target::Here(home)) => {
+            output.warning(&format!("{other}; this is from the files"));
+            output.hint(other.remedy());
+            unowned(home, name)
+        }
+        (Err(error), _) => Err(error.into()),
+    }
 }
 
 /// Describes an instance of a home that nobody owns.

@@ -190,6 +190,7 @@ fn word_of(command: &Command) -> &'static str {
     match command {
         Command::Bundle(_) => "bundle",
         Command::Config(_) => "config",
+        Command::Connect(_) => "connect",
         Command::Daemon(_) => "daemon",
         Command::Demo { .. } => "demo",
         Command::Doctor { .. } => "doctor",

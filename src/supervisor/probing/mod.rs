@@ -22,7 +22,7 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot, watch};
 
 pub use once::probe_once;
-pub(super) use target::Endpoint;
+pub use target::Endpoint;
 
 use super::actor::Message;
 use super::measure::Board;

@@ -22,21 +22,18 @@ pub(super) struct Target {
 
 /// What a client of a server has to know.
 #[derive(Debug, PartialEq, Eq)]
-pub(in crate::supervisor) struct Endpoint {
+pub struct Endpoint {
     /// Where the paths of OpenAI's interface begin.
-    pub(in crate::supervisor) base_url: String,
+    pub base_url: String,
     /// The socket that takes the URL's host's place.
-    pub(in crate::supervisor) socket: Option<PathBuf>,
-    pub(in crate::supervisor) key: Option<Key>,
+    pub socket: Option<PathBuf>,
+    pub key: Option<Key>,
 }
 
 impl Endpoint {
     /// Finds out from the configuration of a run; `None` without a port. Reads the key file.
-    pub(in crate::supervisor) fn of(
-        spec: &InstanceSpec,
-        port: Option<u16>,
-        root: &Path,
-    ) -> Option<Self> {
+    #[must_use]
+    pub fn of(spec: &InstanceSpec, port: Option<u16>, root: &Path) -> Option<Self> {
         let target = Target::new(spec, port, root);
         let key = target.key_now();
         let address = target.address?;

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::lost;
 use crate::config::home::Home;
+use crate::domain::connection::NO_KEY;
 use crate::domain::instance::InstanceSpec;
 use crate::domain::run::RunId;
 use crate::domain::work::{Attention, PhaseCommand, WorkUnit};
@@ -37,9 +38,6 @@ const LATE: Duration = Duration::from_secs(2);
 
 /// Between two looks for that file.
 const LATE_PAUSE: Duration = Duration::from_millis(10);
-
-/// Clients of OpenAI's interface refuse to run without a key; a server without one ignores it.
-const NO_KEY: &str = "none";
 
 /// The command of one phase, about to be run.
 #[derive(Clone, Debug)]

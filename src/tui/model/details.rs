@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use super::super::host::Change;
 use crate::api::wire::{ChangedBody, DescriptionBody, ExitBody, FitBody, RunBody, unix_seconds};
+use crate::domain::connection::Connection;
 use crate::domain::exit::ExitStatus;
 use crate::domain::instance::InstanceName;
 use crate::domain::memory::fit::Fit;
@@ -18,6 +19,8 @@ pub struct Details {
     /// The command of the present run, or of the next one; secrets masked.
     pub(in crate::tui) command: Vec<String>,
     pub(in crate::tui) logs: Vec<PathBuf>,
+    /// How a client on that machine reaches it, while it runs.
+    pub(in crate::tui) connection: Option<Connection>,
     /// Fields that were others when the run was started.
     pub(in crate::tui) changes: Vec<Change>,
     /// A line each.
@@ -113,6 +116,7 @@ impl From<&DescriptionBody> for Details {
             model_path: body.paths.model.clone(),
             command: body.command.clone().unwrap_or_default(),
             logs: body.paths.logs.iter().map(PathBuf::from).collect(),
+            connection: body.connection(),
             changes: body.changed.iter().map(change).collect(),
             findings: body.findings.iter().map(|text| headline(text)).collect(),
             notes: body.notes.clone(),

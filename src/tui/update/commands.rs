@@ -11,6 +11,7 @@ use super::super::model::dialog::{Button, Choice, Dialog, Menu, Pick, Question};
 use super::super::model::notice::Kind;
 use super::tell;
 use crate::domain::autopsy::{Autopsy, Cause};
+use crate::domain::connection::{Connection, quoted};
 use crate::domain::fleet::InstanceRow;
 use crate::domain::instance::InstanceName;
 use crate::domain::lifecycle::Status;
@@ -177,7 +178,11 @@ pub(super) fn menu(model: &mut Model) -> Vec<Effect> {
         if model.elsewhere.is_none() {
             offer(Action::Edit, "edit configuration", "$EDITOR");
         }
-        offer(Action::Yank, "copy…", "URL, pid, command, model path");
+        offer(
+            Action::Yank,
+            "copy…",
+            "URL, environment, curl, pid, command, paths",
+        );
     }
     model.dialogs.push(Dialog::Menu(Menu {
         title,
@@ -275,12 +280,27 @@ pub(super) fn yank(model: &mut Model) -> Vec<Effect> {
             choices.push(Choice {
                 key: key.to_owned(),
                 label: label.to_owned(),
-                note: format::cut(&text, 60),
+                note: format::cut(&text.replace('\n', "; "), 60),
                 pick: Pick::Copy(text, label),
             });
         }
     };
     offer("u", "URL", row.url());
+    // Of a run that is over nothing leads anywhere.
+    let connection = details
+        .and_then(|details| details.connection.as_ref())
+        .filter(|_| row.status.is_live());
+    offer(
+        "b",
+        "OPENAI_BASE_URL",
+        connection.map(|connection| connection.base_url.clone()),
+    );
+    offer(
+        "e",
+        "environment",
+        connection.map(|connection| connection.openai().join("\n")),
+    );
+    offer("r", "curl request", connection.map(Connection::curl));
     offer("p", "pid", row.pid.map(|pid| pid.to_string()));
     offer(
         "c",
@@ -312,28 +332,6 @@ pub(super) fn yank(model: &mut Model) -> Vec<Effect> {
 
 /// Writes a command so that a shell reads it back as it was.
 fn shell_line(words: &[String]) -> String {
-    let quoted = words.iter().map(|word| {
-        let plain =
-            |character: char| character.is_ascii_alphanumeric() || "-_./:=,@%+".contains(character);
-        if !word.is_empty() && word.chars().all(plain) {
-            word.clone()
-        } else {
-            format!("'{}'", word.replace('\'', "'\\''"))
-        }
-    });
+    let quoted = words.iter().map(|word| quoted(word));
     quoted.collect::<Vec<_>>().join(" ")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_copied_command_can_be_pasted_into_a_shell() {
-        let words = ["llama-server", "--alias", "it's here", ""].map(str::to_owned);
-        assert_eq!(
-            shell_line(&words),
-            r"llama-server --alias 'it'\''s here' ''"
-        );
-    }
 }
