@@ -1,5 +1,6 @@
 //! README.md tells the truth: its tables of commands, fields and exit codes are made from the code.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::PathBuf;
@@ -7,7 +8,7 @@ use std::path::PathBuf;
 use llama_orch::cli::exit::Exit;
 use llama_orch::cli::help;
 use llama_orch::config::Format;
-use llama_orch::config::defaults::defaults;
+use llama_orch::config::defaults::{defaults, of_settings};
 use llama_orch::config::fields::{Change, Field, INSTANCE, SETTINGS};
 
 /// Set it to write the tables instead of comparing them.
@@ -64,8 +65,7 @@ fn rows(command: &clap::Command, before: &str, text: &mut String) {
     }
 }
 
-fn fields(fields: &[Field]) -> String {
-    let defaults = defaults(Format::Toml);
+fn fields(fields: &[Field], defaults: &BTreeMap<&str, toml::Value>) -> String {
     let mut text = "| Field | Default | Allowed | What it is for |\n|---|---|---|---|\n".to_owned();
     for field in fields {
         let default = defaults.get(field.path).map(|value| format!("`{value}`"));
@@ -105,8 +105,8 @@ fn the_tables_are_those_of_the_code() {
     let tables = [
         ("commands", commands()),
         ("exit codes", exit_codes()),
-        ("fields", fields(INSTANCE)),
-        ("settings", fields(SETTINGS)),
+        ("fields", fields(INSTANCE, &defaults(Format::Toml))),
+        ("settings", fields(SETTINGS, &of_settings())),
     ];
     let mut stale = Vec::new();
     for (name, table) in tables {

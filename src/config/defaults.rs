@@ -54,6 +54,43 @@ pub fn defaults(format: Format) -> BTreeMap<&'static str, Value> {
     values
 }
 
+/// Returns the built-in values of `orchestrator.toml` by field; a field without one is absent.
+#[must_use]
+pub fn of_settings() -> BTreeMap<&'static str, Value> {
+    let built_in = Settings::default();
+    let count = |count: u32| Value::Integer(count.into());
+    let text = |text: &str| Value::String(text.to_owned());
+    BTreeMap::from([
+        (
+            "supervisor.max_loading",
+            count(built_in.supervisor.max_loading),
+        ),
+        ("supervisor.stop_grace", Value::Integer(10)),
+        ("api.token_file", text("state/api-token")),
+        ("api.require_token", Value::Boolean(true)),
+        (
+            "retention.events_days",
+            count(built_in.retention.events_days),
+        ),
+        (
+            "retention.events_rows",
+            count(built_in.retention.events_rows),
+        ),
+        ("memory.refuse", Value::Boolean(built_in.memory_refuse)),
+        ("work.max_parallel", count(built_in.work.max_parallel)),
+        ("work.time_limit", Value::Integer(0)),
+        (
+            "work.remote_commands",
+            Value::Boolean(built_in.work.remote_commands),
+        ),
+        ("models.folders", Value::Array(Vec::new())),
+        ("dashboard.theme", text("auto")),
+        ("dashboard.ascii", Value::Boolean(false)),
+        ("dashboard.mouse", Value::Boolean(true)),
+        ("dashboard.on_quit", text("ask")),
+    ])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

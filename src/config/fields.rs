@@ -166,14 +166,20 @@ pub const INSTANCE: &[Field] = &[
     field("model_metadata", Kind::Free, Change::Dynamic, "Notes about the model, carried along"),
 ];
 
+/// The words of `dashboard.theme`, as the dashboard knows them.
+pub const THEMES: &[&str] = &["auto", "dark", "light", "terminal", "mono"];
+
+/// The words of `dashboard.on_quit`.
+pub const QUITTING: &[&str] = &["ask", "hand_over", "leave"];
+
 /// The fields of `orchestrator.toml`; `defaults` holds instance fields and is checked as such.
 #[rustfmt::skip]
 pub const SETTINGS: &[Field] = &[
     field("defaults", Kind::Free, Change::Note, "Instance fields that every instance has unless its file says otherwise"),
     field("supervisor.max_loading", integer(1, 1000), Change::Dynamic, "Models loaded at once"),
-    field("supervisor.stop_grace", seconds(0.0, 3600.0), Change::Dynamic, "Time between SIGTERM and SIGKILL"),
+    field("supervisor.stop_grace", seconds(0.0, 3600.0), Change::Dynamic, "Seconds between SIGTERM and SIGKILL, where an instance names none"),
     field("api.listen", Kind::Address, Change::Dynamic, "Where the API listens beside the socket; a port alone means 127.0.0.1"),
-    field("api.token_file", Kind::Path, Change::Dynamic, "File with the token it wants, made when it is not there; state/api-token when absent"),
+    field("api.token_file", Kind::Path, Change::Dynamic, "File with the token it wants, made when it is not there"),
     field("api.require_token", Kind::Flag, Change::Dynamic, "false lets everybody on this machine in; for loopback addresses only"),
     field("retention.events_days", integer(1, 36_500), Change::Dynamic, "Days events are kept"),
     field("retention.events_rows", integer(1000, 100_000_000), Change::Dynamic, "Events that are kept"),
@@ -182,12 +188,12 @@ pub const SETTINGS: &[Field] = &[
     field("work.time_limit", seconds(0.0, TimeLimit::MOST_SECONDS), Change::Dynamic, "How long the command of one phase of a work unit may run before it is ended and the unit needs attention; 0 means no limit"),
     field("work.remote_commands", Kind::Flag, Change::Dynamic, "Take commands of work units from beyond the socket too: whoever has the API's token can then run programs here"),
     field("models.folders", Kind::Texts, Change::Dynamic, "Folders with models, beside the usual places; relative ones are in the home"),
-    field("dashboard.theme", Kind::Text, Change::Note, "Colours of the dashboard"),
+    field("dashboard.theme", Kind::Words(THEMES), Change::Note, "Colours of the dashboard; auto goes by what the terminal says of itself"),
     field("dashboard.ascii", Kind::Flag, Change::Note, "Whether the dashboard draws with plain ASCII"),
     field("dashboard.mouse", Kind::Flag, Change::Note, "Whether the dashboard takes the mouse"),
-    field("dashboard.on_quit", Kind::Text, Change::Note, "What quitting the dashboard does"),
-    field("dashboard.columns", Kind::Texts, Change::Note, "Columns of the table"),
-    field("dashboard.keys", Kind::Free, Change::Note, "Keys of the dashboard"),
+    field("dashboard.on_quit", Kind::Words(QUITTING), Change::Note, "What quitting the dashboard does with running instances: asks, hands them to a daemon, or leaves them alone"),
+    field("dashboard.columns", Kind::Texts, Change::Note, "Columns of the table, in their order; all that fit when absent"),
+    field("dashboard.keys", Kind::Free, Change::Note, "A table of actions, each with its key or its list of keys"),
 ];
 
 impl Kind {

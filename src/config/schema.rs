@@ -1,23 +1,29 @@
 //! The fields of the files as JSON Schema, for editors.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value, json};
 
-use super::defaults::defaults;
+use super::defaults::{defaults, of_settings};
 use super::fields::{Field, INSTANCE, Kind, SETTINGS};
 use super::tree::Format;
 
 /// Returns the schema (draft 2020-12) of `config.toml`.
 #[must_use]
 pub fn instance() -> Value {
-    schema("llama-orch instance", &properties(INSTANCE))
+    schema(
+        "llama-orch instance",
+        &properties(INSTANCE, &defaults(Format::Toml)),
+    )
 }
 
 /// Returns the schema of `orchestrator.toml`.
 #[must_use]
 pub fn settings() -> Value {
-    let mut properties = properties(SETTINGS);
+    let mut properties = properties(SETTINGS, &of_settings());
     properties["defaults"]["type"] = json!("object");
-    properties["defaults"]["properties"] = Value::Object(self::properties(INSTANCE));
+    properties["defaults"]["properties"] =
+        Value::Object(self::properties(INSTANCE, &defaults(Format::Toml)));
     schema("llama-orch settings", &properties)
 }
 
@@ -30,8 +36,7 @@ fn schema(title: &str, properties: &Map<String, Value>) -> Value {
     })
 }
 
-fn properties(fields: &[Field]) -> Map<String, Value> {
-    let defaults = defaults(Format::Toml);
+fn properties(fields: &[Field], defaults: &BTreeMap<&str, toml::Value>) -> Map<String, Value> {
     let mut properties = Map::new();
     for field in fields {
         let mut described = describe(field);

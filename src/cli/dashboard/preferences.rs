@@ -8,6 +8,7 @@ use toml::Value;
 
 use super::Opening;
 use super::host::remembered_file;
+use crate::config::fields::{QUITTING, THEMES};
 use crate::config::home::Home;
 use crate::config::settings::Settings;
 use crate::tui::{Ending, Environment, Preferences, ThemeName};
@@ -24,7 +25,8 @@ pub(in crate::cli) fn load(home: &Home, opening: Opening) -> Preferences {
             .and_then(ThemeName::parse)
             .unwrap_or_else(|| {
                 complaints.push(format!(
-                    "orchestrator.toml: dashboard.theme is {value}; known are auto, dark, light, terminal, mono"
+                    "orchestrator.toml: dashboard.theme is {value}; known are {}",
+                    THEMES.join(", ")
                 ));
                 ThemeName::Auto
             }),
@@ -39,7 +41,8 @@ pub(in crate::cli) fn load(home: &Home, opening: Opening) -> Preferences {
         Some("leave") => Some(Ending::Leave),
         Some(other) => {
             complaints.push(format!(
-                "orchestrator.toml: dashboard.on_quit is {other:?}; known are ask, hand_over, leave"
+                "orchestrator.toml: dashboard.on_quit is {other:?}; known are {}",
+                QUITTING.join(", ")
             ));
             None
         }
@@ -100,5 +103,17 @@ pub(in crate::cli) fn environment() -> Environment {
         term: variable("TERM"),
         colorfgbg: variable("COLORFGBG"),
         locale,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_dashboard_knows_every_theme_that_a_file_may_name() {
+        for word in THEMES {
+            assert!(ThemeName::parse(word).is_some(), "{word}");
+        }
     }
 }
