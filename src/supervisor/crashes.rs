@@ -54,7 +54,16 @@ const TELLING: [&str; 8] = [
     "PATH",
 ];
 
-/// A bundle that is not written yet: what must be read before the next run begins.
+/// What a run left, read before the next one takes its place; the rest is done beside that one.
+#[derive(Debug)]
+pub struct Remains {
+    spec: SpecFile,
+    run: RunFile,
+    stdout: Vec<u8>,
+    stderr: Vec<u8>,
+}
+
+/// A bundle that is not written yet.
 #[derive(Debug)]
 pub struct Bundle {
     name: InstanceName,
@@ -64,30 +73,42 @@ pub struct Bundle {
     stderr: String,
 }
 
-/// Collects a bundle; `None` when the run's files speak of another run already.
-#[must_use]
-pub fn collect(
-    paths: &RunPaths,
-    name: &InstanceName,
-    run: &RunId,
-    exit: &RunExit,
-    autopsy: &Autopsy,
-    host: &HostReadings,
-) -> Option<Bundle> {
-    let spec: SpecFile = read(&paths.spec()).ok()??;
-    let file: RunFile = read(&paths.run()).ok()??;
-    if spec.run_id != run.as_str() || file.run_id != run.as_str() {
-        return None;
+impl Remains {
+    /// Reads what is left of a run; `None` when its files speak of another run already.
+    #[must_use]
+    pub fn of(paths: &RunPaths, run: &RunId) -> Option<Self> {
+        let spec: SpecFile = read(&paths.spec()).ok()??;
+        let file: RunFile = read(&paths.run()).ok()??;
+        if spec.run_id != run.as_str() || file.run_id != run.as_str() {
+            return None;
+        }
+        Some(Self {
+            stdout: ends::tail(&spec.stdout, file.stdout_start, TAIL),
+            stderr: ends::tail(&spec.stderr, file.stderr_start, TAIL),
+            spec,
+            run: file,
+        })
     }
-    let secrets = secrets_of(&spec);
-    let clean = |bytes: Vec<u8>| without(&String::from_utf8_lossy(&bytes), &secrets);
-    Some(Bundle {
-        name: name.clone(),
-        run: run.clone(),
-        about: about(&spec, &file, exit, autopsy, host, &secrets),
-        stdout: clean(ends::tail(&spec.stdout, file.stdout_start, TAIL)),
-        stderr: clean(ends::tail(&spec.stderr, file.stderr_start, TAIL)),
-    })
+
+    /// Puts the bundle together, without secrets.
+    #[must_use]
+    pub fn bundle(
+        &self,
+        name: InstanceName,
+        exit: &RunExit,
+        autopsy: &Autopsy,
+        host: &HostReadings,
+    ) -> Bundle {
+        let secrets = secrets_of(&self.spec);
+        let clean = |bytes: &[u8]| without(&String::from_utf8_lossy(bytes), &secrets);
+        Bundle {
+            name,
+            run: RunId::new(self.run.run_id.clone()),
+            about: about(&self.spec, &self.run, exit, autopsy, host, &secrets),
+            stdout: clean(&self.stdout),
+            stderr: clean(&self.stderr),
+        }
+    }
 }
 
 /// Writes a bundle in one step, and makes room for it. Blocking.
@@ -425,6 +446,7 @@ mod tests {
         let words = fs::read_to_string(newest.join("stderr.log")).expect("read");
         assert_eq!(words, "its last words\n");
     }
+
     #[test]
     fn the_bytes_of_all_instances_are_bounded_and_the_newest_stay() {
         let folder = tempfile::tempdir().expect("a folder");

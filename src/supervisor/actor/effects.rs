@@ -111,7 +111,7 @@ impl Actor {
                 run,
                 exit,
                 autopsy,
-            } => self.keep_bundle(&name, &run, &exit, &autopsy),
+            } => self.keep_bundle(name, &run, exit, autopsy),
             Effect::Stop { name, run, mode } => self.stop(&name, &run, mode),
             Effect::StartProbing { name, .. } if !self.scope.covers(&name) => {}
             Effect::StartProbing {

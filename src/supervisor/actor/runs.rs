@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 use tracing::{error, warn};
 
 use super::super::claims::Claim;
+use super::super::crashes::{self, Remains};
 use super::super::decision::{Effect, Input};
-use super::super::{crashes, ends};
+use super::super::ends;
 use super::{Actor, Message};
 use crate::domain::autopsy::Autopsy;
 use crate::domain::event::{EventType, Level};
@@ -256,22 +257,22 @@ impl Actor {
         }
     }
 
-    /// Reads what the next run would overwrite, and writes the bundle beside the loop.
+    /// Reads what the next run would overwrite, and makes the bundle of it beside the loop.
     pub(super) fn keep_bundle(
         &self,
-        name: &InstanceName,
+        name: InstanceName,
         run: &RunId,
-        exit: &RunExit,
-        autopsy: &Autopsy,
+        exit: RunExit,
+        autopsy: Autopsy,
     ) {
-        let paths = self.launcher.run_paths(name);
-        let host = &self.fleet.host;
-        let Some(bundle) = crashes::collect(&paths, name, run, exit, autopsy, host) else {
+        let paths = self.launcher.run_paths(&name);
+        let Some(remains) = Remains::of(&paths, run) else {
             return;
         };
+        let host = self.fleet.host.clone();
         let home = self.launcher.home.clone();
-        let name = name.clone();
         tokio::task::spawn_blocking(move || {
+            let bundle = remains.bundle(name.clone(), &exit, &autopsy, &host);
             if let Err(error) = crashes::write(&home, &bundle) {
                 warn!(%name, %error, "keep a crash bundle");
             }
