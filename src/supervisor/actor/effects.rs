@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tokio::sync::mpsc::{self, error::TrySendError};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
@@ -170,24 +170,15 @@ impl Actor {
         }
     }
 
-    /// Has a timer fire, at once where nothing is to be waited for: the runtime's clock counts whole
-    /// milliseconds, and a server that should be there again has none to lose.
     fn set_timer(&mut self, name: InstanceName, timer: u64, after: Duration) {
         let sender = self.sender.clone();
-        let fired = Message::Input(Input::TimerFired { name, timer });
-        let late = if after.is_zero() {
-            sender.try_send(fired).err().map(TrySendError::into_inner)
-        } else {
-            Some(fired)
-        };
-        if let Some(fired) = late {
-            let task = tokio::spawn(async move {
-                tokio::time::sleep(after).await;
-                sender.send(fired).await.ok(); // the loop has ended
-            });
-            self.timers.insert(timer, task.abort_handle());
-            self.timers.retain(|_, task| !task.is_finished());
-        }
+        let task = tokio::spawn(async move {
+            tokio::time::sleep(after).await;
+            let fired = Message::Input(Input::TimerFired { name, timer });
+            sender.send(fired).await.ok(); // the loop has ended
+        });
+        self.timers.insert(timer, task.abort_handle());
+        self.timers.retain(|_, task| !task.is_finished());
     }
 
     /// Adds an event about this process to the next commit; commands come and go unmentioned.

@@ -10,7 +10,7 @@
 //! | stopped   | → waiting      | no-op           | → waiting       | ·              | ·                 | ·                        | ·             | ·      |
 //! | waiting   | no-op          | → stopped       | no-op           | ·              | ·                 | ·                        | ·             | ·      |
 //! | launching | no-op          | remembered      | no-op           | → up, or stops | → failed, backoff | ·                        | ·             | ·      |
-//! | up        | no-op          | → stopping      | → stopping, then | ·             | ·                 | → backoff, failed, stopped (shim told from outside) | health, or → stopping | → stopping (start took too long) |
+//! | up        | no-op          | → stopping      | → stopping, then | ·             | ·                 | → backoff (waiting, without a delay), failed, stopped (shim told from outside) | health, or → stopping | → stopping (start took too long) |
 //! | stopping  | remembered     | may become kill | remembered      | ·              | ·                 | → stopped, waiting; what it was stopped for may lead to backoff, failed | · | · |
 //! | backoff   | → waiting      | → stopped       | → waiting       | ·              | ·                 | ·                        | ·             | → waiting, or waits on for VRAM |
 //! | failed    | → waiting      | → stopped       | → waiting       | ·              | ·                 | ·                        | ·             | ·      |

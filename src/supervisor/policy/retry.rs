@@ -7,12 +7,15 @@
 //! | after VRAM frees    | waits until a device has more free memory, or as long as the longest delay |
 //! | backoff             | waits the usual growing delay |
 //!
+//! Without a delay (`initial_delay = 0`) nothing is waited for: the next run is launched in the same
+//! decision, so that one commit covers the end of the last and the start of the next.
+//!
 //! Every start after a crash counts; `max_retries` of them in a row end in failed.
 
 use std::time::Duration;
 
 use super::super::decision::{Effect, Moment};
-use super::super::state::{Instance, Phase, Waits};
+use super::super::state::{Instance, Origin, Phase, Waits};
 use super::event;
 use super::runs::PORT_RETRY;
 use crate::domain::autopsy::{Autopsy, RetryClass};
@@ -94,7 +97,11 @@ fn next_try(
     let usual = next_delay(policy, attempt, moment.chance());
     match class {
         RetryClass::Never | RetryClass::Backoff => {
-            let what = format!("in {:.1} s", usual.as_secs_f64());
+            let what = if usual.is_zero() {
+                "at once".to_owned()
+            } else {
+                format!("in {:.1} s", usual.as_secs_f64())
+            };
             (usual, Waits::Delay, what)
         }
         RetryClass::AfterPortFrees => {
@@ -116,7 +123,7 @@ fn next_try(
     }
 }
 
-/// Puts an instance into backoff; `until` shows when it is tried at the latest.
+/// Puts an instance into backoff, or, without a delay, straight in the line of those that may load.
 pub(super) fn back_off(
     instance: &mut Instance,
     name: &InstanceName,
@@ -126,7 +133,14 @@ pub(super) fn back_off(
     moment: &Moment,
     effects: &mut Vec<Effect>,
 ) {
+    if delay.is_zero() && waits == Waits::Delay {
+        instance.phase = Phase::Waiting {
+            origin: Origin::Automatic,
+        };
+        return;
+    }
     let timer = moment.new_timer();
+    // What is shown is when it is tried at the latest.
     let longest = match &waits {
         Waits::Delay => delay,
         Waits::Vram { at_latest, .. } => at_latest.saturating_sub(moment.elapsed),

@@ -61,8 +61,11 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 
 proptest! {
     #[test]
-    fn never_two_launches_at_once_and_a_stop_always_wins(steps in steps()) {
+    fn never_two_launches_at_once_and_a_stop_always_wins(steps in steps(), delay in 0..2u64) {
         let mut rig = Rig::new();
+        let mut spec = spec("a");
+        spec.restart_policy.initial_delay = Duration::from_secs(delay);
+        rig.fleet.instances.get_mut(&name("a")).expect("a").config = Config::Ready(Arc::new(spec));
         let mut alive = 0_usize;
         let mut timer = None;
         let mut wanted = Desired::Stopped;

@@ -87,6 +87,32 @@ fn a_crash_backs_off_and_gives_up_after_its_retries() {
 }
 
 #[test]
+fn without_a_delay_the_next_run_begins_with_the_end_of_the_last() {
+    let mut rig = Rig::new();
+    let mut hasty = spec("a");
+    hasty.restart_policy.initial_delay = Duration::ZERO;
+    let instance = rig.fleet.instances.get_mut(&name("a")).expect("a");
+    instance.config = Config::Ready(Arc::new(hasty));
+    rig.command("a", Action::Start);
+    for _ in 1..=3 {
+        rig.launched("a");
+        let before = rig.run("a");
+        let decision = rig.exited("a", ExitStatus::Code(1));
+        assert_eq!(timer_of(&decision), None);
+        assert_eq!(rig.status("a"), Status::Starting);
+        assert_ne!(rig.run("a"), before);
+        // What the run left is kept before the next one takes its place.
+        let place = |wanted: fn(&Effect) -> bool| decision.effects.iter().position(wanted);
+        let kept = place(|effect| matches!(effect, Effect::KeepBundle { .. }));
+        let launched = place(|effect| matches!(effect, Effect::Launch { .. }));
+        assert!(kept.is_some() && kept < launched, "{decision:?}");
+    }
+    rig.launched("a");
+    rig.exited("a", ExitStatus::Code(1));
+    assert_eq!(rig.status("a"), Status::Failed);
+}
+
+#[test]
 fn a_long_healthy_time_is_what_forgives() {
     let mut rig = Rig::new();
     rig.command("a", Action::Start);
