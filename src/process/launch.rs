@@ -196,14 +196,9 @@ pub fn launch(
     if tree_is_locked(paths).map_err(io("test tree.lock"))? {
         return Err(LaunchError::Busy);
     }
-    runfiles::write(&paths.spec(), spec).map_err(io("write spec.json"))?;
+    runfiles::write_first(&paths.spec(), spec).map_err(io("write spec.json"))?;
     for old in [paths.run(), paths.exit()] {
-        match fs::remove_file(&old) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                return Err(io("remove the last run's files")(error));
-            }
-            Ok(()) | Err(_) => {}
-        }
+        runfiles::remove(&old).map_err(io("remove the last run's files"))?;
     }
     let start = |shim: &ShimProgram| {
         let words = open_words(paths).map_err(io("open shim.err"))?;

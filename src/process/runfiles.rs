@@ -374,9 +374,38 @@ pub fn read<T: DeserializeOwned>(path: &Path) -> io::Result<Option<T>> {
 ///
 /// Returns an error when the folder cannot be written; the old file is then untouched.
 pub fn write<T: Serialize>(path: &Path, value: &T) -> io::Result<()> {
+    put(path, value, |temporary| fs::rename(temporary, path))
+}
+
+/// Writes the first file of a run. The old one goes before the new one comes: ext4 writes a file
+/// that takes another's place to the disk at once, and every start would wait for the disk.
+///
+/// # Errors
+///
+/// Returns an error when the folder cannot be written.
+pub(super) fn write_first<T: Serialize>(path: &Path, value: &T) -> io::Result<()> {
+    put(path, value, |temporary| {
+        remove(path)?;
+        fs::rename(temporary, path)
+    })
+}
+
+/// Removes a run file, if there is one.
+pub(super) fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+fn put<T: Serialize>(
+    path: &Path,
+    value: &T,
+    settle: impl FnOnce(&Path) -> io::Result<()>,
+) -> io::Result<()> {
     let bytes = serde_json::to_vec(value).map_err(io::Error::other)?;
     let temporary = path.with_extension(format!("tmp{}", std::process::id()));
-    let written = write_new(&temporary, &bytes).and_then(|()| fs::rename(&temporary, path));
+    let written = write_new(&temporary, &bytes).and_then(|()| settle(&temporary));
     if written.is_err() {
         fs::remove_file(&temporary).ok(); // it may never have been created
     }
