@@ -174,10 +174,10 @@ impl EventLoop {
                     }
                 }
             }
-            self.on_time(&mut tree);
             if self.leader == Leader::Ended && tree.is_gone() {
                 break;
             }
+            self.on_time(&mut tree);
         }
         self.stdout.finish();
         self.stderr.finish();
