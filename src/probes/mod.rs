@@ -1,6 +1,7 @@
 //! Looking at servers and the machine; nothing here decides.
 
 pub mod binary;
+pub mod builds;
 pub mod devices;
 pub mod fdinfo;
 pub mod flags;

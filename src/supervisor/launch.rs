@@ -18,6 +18,7 @@ use crate::domain::instance::{InstanceName, InstanceSpec};
 use crate::domain::lifecycle::Failure;
 use crate::domain::readings::Readings;
 use crate::domain::run::RunId;
+use crate::probes::builds::Builds;
 use crate::process::launch::{LaunchError, ShimProgram};
 use crate::process::live::LiveRun;
 use crate::process::oom;
@@ -31,6 +32,8 @@ use crate::process::{adopt, argv};
 pub struct Launcher {
     pub home: Home,
     pub shim: ShimProgram,
+    /// What the programs of servers say of themselves.
+    pub builds: Builds,
     /// The usual soft limit of open files, which servers get back.
     pub open_files: Option<u64>,
     /// Cancelled when this owner ends: what has not begun then is the next owner's to do.
@@ -81,7 +84,7 @@ pub fn launch(
         claim,
         args,
         version,
-    } = preflight::check(&launcher.home, spec, taken, &launcher.claims)?;
+    } = preflight::check(launcher, spec, taken)?;
     if launcher.closing.is_cancelled() {
         return Err(LaunchFailed {
             failure: Failure::Other,

@@ -7,17 +7,19 @@ use std::fs;
 use std::io::{self, Read as _};
 use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::claims::{Claim, Claims};
 use super::decision::PortTable;
 use super::fit;
-use super::launch::{LaunchFailed, chain, refused};
+use super::launch::{LaunchFailed, Launcher, chain, refused};
 use crate::config::home::Home;
 use crate::domain::autopsy::{Autopsy, Cause, RetryClass};
 use crate::domain::device::DEVICE_FLAGS;
 use crate::domain::instance::{Binary, InstanceName, InstanceSpec, Port};
 use crate::domain::lifecycle::Failure;
-use crate::probes::binary::{self, Build};
+use crate::probes::binary::Build;
+use crate::probes::builds::Builds;
 use crate::probes::devices::{self, Asking, DeviceList};
 use crate::probes::gguf::{self, HeaderError};
 use crate::process::argv::{self, FitFlag};
@@ -46,26 +48,26 @@ pub(super) struct Ready {
 ///
 /// Returns what the server would end of, as a person would say it.
 pub(super) fn check(
-    home: &Home,
+    launcher: &Launcher,
     spec: &InstanceSpec,
     taken: &PortTable,
-    claims: &Claims,
 ) -> Result<Ready, LaunchFailed> {
-    let (program, build) = built(home, spec)?;
+    let Launcher { home, builds, .. } = launcher;
+    let (program, build) = built(home, builds, spec)?;
     if let Some(message) = fit::refusal(home, spec) {
         let remedy = "a smaller context, fewer layers or memory.refuse = false let it start";
         return Err(refused(Cause::OutOfMemory, message, remedy));
     }
-    let claim = port(spec, taken, claims)?;
+    let claim = port(spec, taken, &launcher.claims)?;
     let port = claim.as_ref().map(Claim::port);
-    let (build, own) = accepted(home, spec, port, &program, build)?;
+    let (build, own) = accepted(home, builds, spec, port, &program, build)?;
     let mut args = program.prefix;
     args.extend(own);
     Ok(Ready {
         program: program.path,
         claim,
         args,
-        version: build.version,
+        version: build.version.clone(),
     })
 }
 
@@ -73,8 +75,10 @@ pub(super) fn check(
 /// memory now. Blocking.
 #[must_use]
 pub fn obstacle(home: &Home, spec: &InstanceSpec) -> Option<String> {
-    let looked = built(home, spec)
-        .and_then(|(program, build)| accepted(home, spec, None, &program, build).map(|_| ()));
+    let builds = Builds::new(home.state_dir());
+    let looked = built(home, &builds, spec).and_then(|(program, build)| {
+        accepted(home, &builds, spec, None, &program, build).map(|_| ())
+    });
     let failed = looked.err().map(|failed| failed.message);
     failed.or_else(|| cut_short(home, spec))
 }
@@ -89,9 +93,13 @@ fn cut_short(home: &Home, spec: &InstanceSpec) -> Option<String> {
 }
 
 /// The program can be run, and its model is one. The simulated server reads none.
-fn built(home: &Home, spec: &InstanceSpec) -> Result<(Program, Build), LaunchFailed> {
+fn built(
+    home: &Home,
+    builds: &Builds,
+    spec: &InstanceSpec,
+) -> Result<(Program, Arc<Build>), LaunchFailed> {
     let program = program::resolve(&spec.binary).map_err(|error| no_program(&error))?;
-    let build = ask(&home.state_dir(), &program, Asking::Once)?;
+    let build = ask(builds, &program, Asking::Once)?;
     if !matches!(spec.binary, Binary::Simulated) {
         model(home.root(), spec)?;
     }
@@ -102,27 +110,28 @@ fn built(home: &Home, spec: &InstanceSpec) -> Result<(Program, Build), LaunchFai
 /// are named in its arguments.
 fn accepted(
     home: &Home,
+    builds: &Builds,
     spec: &InstanceSpec,
     port: Option<u16>,
     program: &Program,
-    build: Build,
-) -> Result<(Build, Vec<String>), LaunchFailed> {
+    build: Arc<Build>,
+) -> Result<(Arc<Build>, Vec<String>), LaunchFailed> {
     let fit = if build.knows("-fit") {
         FitFlag::Known
     } else {
         FitFlag::Unknown
     };
     let own = argv::arguments(spec, port, fit);
-    let state_dir = home.state_dir();
-    let build = flags(&state_dir, program, build, &own)?;
+    let build = flags(builds, program, build, &own)?;
     if !matches!(spec.binary, Binary::Simulated) {
-        devices(&state_dir, program, &own)?;
+        devices(&home.state_dir(), program, &own)?;
     }
     Ok((build, own))
 }
 
-fn ask(state_dir: &Path, program: &Program, asking: Asking) -> Result<Build, LaunchFailed> {
-    binary::build(state_dir, &program.path, &program.prefix, asking).map_err(|error| {
+fn ask(builds: &Builds, program: &Program, asking: Asking) -> Result<Arc<Build>, LaunchFailed> {
+    let answer = builds.of(&program.path, &program.prefix, asking);
+    answer.map_err(|error| {
         let remedy = "use a build for this machine; ldd shows missing libraries";
         LaunchFailed {
             failure: Failure::ExecutableNotFound,
@@ -234,16 +243,16 @@ fn magic(path: &Path) -> Result<Vec<u8>, HeaderError> {
 /// The build takes every flag. What is remembered of it may be old when its libraries were replaced
 /// beside it, so it is asked again before anything is refused.
 fn flags(
-    state_dir: &Path,
+    builds: &Builds,
     program: &Program,
-    build: Build,
+    build: Arc<Build>,
     args: &[String],
-) -> Result<Build, LaunchFailed> {
+) -> Result<Arc<Build>, LaunchFailed> {
     let refuses = |build: &Build| build.flags.as_ref()?.check(args).err();
     if refuses(&build).is_none() {
         return Ok(build);
     }
-    let build = ask(state_dir, program, Asking::Anew)?;
+    let build = ask(builds, program, Asking::Anew)?;
     let Some(error) = refuses(&build) else {
         return Ok(build);
     };

@@ -37,6 +37,7 @@ use crate::domain::instance::InstanceName;
 use crate::domain::lifecycle::Desired;
 use crate::domain::run::RunId;
 use crate::domain::work::{Chunk, WorkSnapshot};
+use crate::probes::builds::Builds;
 use crate::process::adopt::{self, Adoption};
 use crate::process::launch::ShimProgram;
 use crate::process::runfiles::{self, RunFile, RunPaths, SpecFile};
@@ -118,6 +119,7 @@ pub async fn start(
         closing: shutdown.clone(),
         home: home.clone(),
         shim,
+        builds: Builds::new(home.state_dir()),
         open_files,
         claims: Claims::default(),
     };
