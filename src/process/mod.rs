@@ -16,6 +16,7 @@ pub mod ports;
 pub mod program;
 pub mod runfiles;
 pub mod shim;
+mod sockets;
 pub mod tree;
 pub mod usage;
 pub mod watch;

@@ -13,6 +13,7 @@ use rustix::net::sockopt::set_socket_reuseaddr;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
 
 use super::os;
+use super::sockets::{self, Listening};
 use crate::domain::run::ProcessId;
 
 /// The range that `port = "auto"` is taken from: below the ephemeral ports, above the well-known.
@@ -200,8 +201,7 @@ pub fn listener_pids(port: u16) -> Vec<i32> {
 }
 
 pub(super) fn listening_inodes(port: u16) -> Vec<String> {
-    let listens = |row: &Row<'_>| row.state == LISTEN && row.local_port == Some(port);
-    inodes(listens)
+    listening().remove(&port).unwrap_or_default()
 }
 
 /// Counts the connections to a TCP port of this machine that are not our own.
@@ -243,6 +243,19 @@ fn inodes(wanted: impl Fn(&Row<'_>) -> bool) -> Vec<String> {
 /// `/proc/PID/fd`.
 #[must_use]
 pub fn listening() -> BTreeMap<u16, Vec<String>> {
+    // Not every kernel answers; the tables say the same, but it takes them much longer.
+    asked().unwrap_or_else(|_| tabled())
+}
+
+fn asked() -> io::Result<BTreeMap<u16, Vec<String>>> {
+    let mut found: BTreeMap<u16, Vec<String>> = BTreeMap::new();
+    for Listening { port, inode } in sockets::listening()? {
+        found.entry(port).or_default().push(socket(inode));
+    }
+    Ok(found)
+}
+
+fn tabled() -> BTreeMap<u16, Vec<String>> {
     let mut found: BTreeMap<u16, Vec<String>> = BTreeMap::new();
     each_row(|row, inode| {
         if let (LISTEN, Some(port)) = (row.state, row.local_port) {
@@ -253,7 +266,7 @@ pub fn listening() -> BTreeMap<u16, Vec<String>> {
 }
 
 /// Names a socket as `/proc/PID/fd` does.
-fn socket(inode: &str) -> String {
+fn socket(inode: impl fmt::Display) -> String {
     format!("socket:[{inode}]")
 }
 
@@ -329,6 +342,21 @@ mod tests {
             while check_free(host, port).is_err() {
                 assert!(Instant::now() < deadline, "{host}:{port} is not free again");
                 std::thread::yield_now();
+            }
+        }
+    }
+
+    #[test]
+    fn the_kernel_and_its_tables_name_the_same_socket() {
+        for host in ["127.0.0.1", "::1"] {
+            let Ok(listener) = TcpListener::bind((host, 0)) else {
+                continue; // a machine without IPv6
+            };
+            let port = listener.local_addr().expect("an address").port();
+            let tabled = tabled().remove(&port);
+            assert_eq!(tabled.as_ref().map(Vec::len), Some(1), "{host}");
+            if let Ok(mut asked) = asked() {
+                assert_eq!(asked.remove(&port), tabled, "{host}");
             }
         }
     }
