@@ -16,7 +16,7 @@ use super::claims::Claims;
 use super::clock::{Clock, wall};
 use super::config_reader::ConfigReader;
 use super::config_watch;
-use super::configs;
+use super::configs::{self, Loaded};
 use super::decision::{Configs, Input, Newcomers};
 use super::ends;
 use super::feed::EventFeed;
@@ -134,28 +134,8 @@ pub async fn start(
     let database = recorder.state();
     let tally = recorder.tally();
 
-    let mut fleet = Fleet::new(loaded.settings.supervisor.max_loading.max(1) as usize);
-    for (name, config) in &loaded.instances {
-        let instance = fleet.instances.entry(name.clone()).or_default();
-        instance.config = config.clone();
-    }
-    for (name, desired) in &remembered.desired {
-        match fleet.instances.get_mut(name) {
-            Some(instance) => instance.desired = *desired,
-            None => {
-                fleet.wishes.insert(name.clone(), *desired);
-            }
-        }
-    }
-    for (name, view) in &remembered.history {
-        if let Some(instance) = fleet.instances.get_mut(name) {
-            instance.restarts = view.restarts;
-            instance.last_exit = view.last_exit;
-            instance.autopsy.clone_from(&view.autopsy);
-        }
-    }
     let mut actor = Actor::new(Parts {
-        fleet,
+        fleet: known_fleet(&loaded, &remembered),
         launcher,
         recorder,
         scope,
@@ -209,6 +189,31 @@ pub async fn start(
         work: work_snapshot,
         api_settings,
     })
+}
+
+/// Puts together what the files say now and what the last owner remembered; nothing runs yet.
+fn known_fleet(loaded: &Loaded, remembered: &Remembered) -> Fleet {
+    let mut fleet = Fleet::new(loaded.settings.supervisor.max_loading.max(1) as usize);
+    for (name, config) in &loaded.instances {
+        let instance = fleet.instances.entry(name.clone()).or_default();
+        instance.config = config.clone();
+    }
+    for (name, desired) in &remembered.desired {
+        match fleet.instances.get_mut(name) {
+            Some(instance) => instance.desired = *desired,
+            None => {
+                fleet.wishes.insert(name.clone(), *desired);
+            }
+        }
+    }
+    for (name, view) in &remembered.history {
+        if let Some(instance) = fleet.instances.get_mut(name) {
+            instance.restarts = view.restarts;
+            instance.last_exit = view.last_exit;
+            instance.autopsy.clone_from(&view.autopsy);
+        }
+    }
+    fleet
 }
 
 async fn look_over_regularly(sender: mpsc::Sender<Message>, shutdown: CancellationToken) {
