@@ -28,7 +28,7 @@ end() {
 }
 trap end EXIT
 
-for name in alpha beta gamma; do
+for name in chat beta gamma; do
     mkdir -p "$home/instances/$name"
     cat >"$home/instances/$name/config.toml" <<CONFIG
 binary.path = "builtin:sim"
@@ -36,9 +36,17 @@ server.port = "auto"
 args = ["--sim-load-time", "0"]
 CONFIG
 done
-printf '[api]\nlisten = "127.0.0.1:0"\n' >"$home/orchestrator.toml"
+# Commands of work units are taken, and none is run.
+printf '[api]\nlisten = "127.0.0.1:0"\n[work]\nremote_commands = true\nmax_parallel = 0\n' \
+    >"$home/orchestrator.toml"
 ask daemon start
-ask up alpha
+ask up chat
+for unit in login two three; do
+    ask work-unit create "$unit" --command GOAL=true 2>/dev/null
+done
+for number in {0..19}; do
+    ask work-unit create "old-$number" 2>/dev/null
+done
 url=$(ask daemon status --json | "$tools/bin/python" -c 'import json, sys; print(json.load(sys.stdin)["tcp"]["url"])')
 token=$(cat "$home/state/api-token")
 

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::{rfc3339, unix_seconds};
+use super::{allowed, rfc3339, unix_seconds};
 use crate::domain::event::{Event, EventFilter, EventType, Level};
 use crate::domain::instance::InstanceName;
 
@@ -14,12 +14,14 @@ use crate::domain::instance::InstanceName;
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct EventsQuery {
+    #[param(schema_with = allowed::instance)]
     pub instance: Option<String>,
     /// The least level.
     #[param(pattern = "^(info|warning|error)$")]
     pub level: Option<String>,
     /// Event types, separated by commas.
     #[serde(rename = "type")]
+    #[param(schema_with = allowed::event_type_list)]
     pub kinds: Option<String>,
     /// Unix seconds.
     pub since: Option<f64>,
@@ -83,11 +85,7 @@ impl EventsQuery {
     pub fn filter(&self) -> Result<EventFilter, InvalidQuery> {
         let level = self.level.as_deref().map(parse_level).transpose()?;
         let words = self.kinds.iter().flat_map(|words| words.split(','));
-        let kinds = words
-            .map(str::trim)
-            .filter(|word| !word.is_empty())
-            .map(parse_kind)
-            .collect::<Result<_, _>>()?;
+        let kinds = words.map(parse_kind).collect::<Result<_, _>>()?;
         Ok(EventFilter {
             instance: self
                 .instance

@@ -1,5 +1,6 @@
 //! The shapes of requests and answers. All are additive: unknown keys are ignored.
 
+pub(crate) mod allowed;
 mod checkup;
 mod crash;
 mod describe;
@@ -185,6 +186,7 @@ pub struct CommandAnswer {
 pub struct RefreshRequest {
     /// Which instances are probed now; absent means all.
     #[serde(default)]
+    #[schema(schema_with = allowed::instances_or_null)]
     pub names: Option<Vec<String>>,
     /// How long a slow probe is waited for.
     #[serde(default)]

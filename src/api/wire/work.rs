@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::{StopModeBody, rfc3339};
+use super::{StopModeBody, allowed, rfc3339};
 use crate::domain::instance::{InstanceName, InvalidName};
 use crate::domain::run::{RunId, StopMode};
 use crate::domain::work::{
@@ -18,13 +18,14 @@ use crate::domain::work::{
 };
 
 /// The longest path the kernel takes.
-const PATH_LIMIT: usize = 4096;
+pub(super) const PATH_LIMIT: usize = 4096;
 
 /// The query of `GET /work-units`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct WorkUnitsQuery {
     /// Statuses, separated by commas.
+    #[param(schema_with = allowed::status_list)]
     pub status: Option<String>,
     /// Wait until the units are newer than this generation.
     pub after: Option<u64>,
@@ -53,17 +54,21 @@ pub struct WorkCountsBody {
 /// One work unit; also what `work-unit show --json` prints.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct WorkUnitBody {
+    #[schema(schema_with = allowed::chunk)]
     pub chunk: String,
-    /// `GOAL`, `PLAN`, `IMPLEMENT` or `COMPLETE`.
+    #[schema(schema_with = allowed::phase)]
     pub phase: String,
-    /// `READY`, `RUNNING`, `BLOCKED`, `NEEDS_ATTENTION` or `DONE`.
+    #[schema(schema_with = allowed::status)]
     pub status: String,
+    #[schema(schema_with = allowed::chunks)]
     pub blocked_by: Vec<String>,
     /// Those of `blocked_by` that are not DONE.
+    #[schema(schema_with = allowed::chunks)]
     pub waits_for: Vec<String>,
     pub worktree: Option<String>,
     pub instance: Option<String>,
     /// Program and arguments, by phase.
+    #[schema(schema_with = allowed::commands)]
     pub commands: BTreeMap<String, Vec<String>>,
     /// Seconds the command of one phase may run; 0 means no limit, null what `work.time_limit` says.
     pub time_limit: Option<f64>,
@@ -97,20 +102,25 @@ pub struct WorkAnswerBody {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewWorkUnit {
-    #[schema(pattern = "^[a-z0-9][a-z0-9_.-]{0,63}$")]
+    #[schema(schema_with = allowed::chunk)]
     pub chunk: String,
     /// `GOAL` when absent.
     #[serde(default)]
-    #[schema(pattern = "^(GOAL|PLAN|IMPLEMENT|COMPLETE)$")]
+    #[schema(schema_with = allowed::phase_or_null)]
     pub phase: Option<String>,
     #[serde(default)]
+    #[schema(schema_with = allowed::chunks)]
     pub blocked_by: Vec<String>,
     /// Absolute.
     #[serde(default)]
+    #[schema(schema_with = allowed::worktree_or_null)]
     pub worktree: Option<String>,
     #[serde(default)]
+    #[schema(schema_with = allowed::instance_or_null)]
     pub instance: Option<String>,
+    /// Program and arguments, by phase.
     #[serde(default)]
+    #[schema(schema_with = allowed::commands)]
     pub commands: BTreeMap<String, Vec<String>>,
     /// Seconds the command of one phase may run; 0 means no limit, absent what `work.time_limit`
     /// says.
@@ -124,7 +134,7 @@ pub struct NewWorkUnit {
 #[serde(deny_unknown_fields)]
 pub struct WorkUnitPatch {
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(pattern = "^(READY|RUNNING|BLOCKED|NEEDS_ATTENTION|DONE)$")]
+    #[schema(schema_with = allowed::status_or_null)]
     pub status: Option<String>,
     /// Goes with the status `NEEDS_ATTENTION`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -134,10 +144,11 @@ pub struct WorkUnitPatch {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stop: Option<StopModeBody>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(pattern = "^(GOAL|PLAN|IMPLEMENT|COMPLETE)$")]
+    #[schema(schema_with = allowed::phase_or_null)]
     pub phase: Option<String>,
     /// All of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(schema_with = allowed::chunks_or_null)]
     pub blocked_by: Option<Vec<String>>,
     /// Null for none.
     #[serde(
@@ -145,6 +156,7 @@ pub struct WorkUnitPatch {
         skip_serializing_if = "Option::is_none",
         deserialize_with = "present"
     )]
+    #[schema(schema_with = allowed::worktree_or_null)]
     pub worktree: Option<Option<String>>,
     /// Null for none.
     #[serde(
@@ -152,9 +164,11 @@ pub struct WorkUnitPatch {
         skip_serializing_if = "Option::is_none",
         deserialize_with = "present"
     )]
+    #[schema(schema_with = allowed::instance_or_null)]
     pub instance: Option<Option<String>>,
     /// Only the phases that are named; null for no more command.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schema(schema_with = allowed::commands_or_none)]
     pub commands: BTreeMap<String, Option<Vec<String>>>,
     /// Seconds the command of one phase may run; 0 means no limit, null what `work.time_limit`
     /// says. It counts for a command that runs already, too.
@@ -276,11 +290,7 @@ impl WorkUnitsQuery {
     /// Returns the word that is no status.
     pub fn statuses(&self) -> Result<Vec<WorkStatus>, InvalidWork> {
         let words = self.status.iter().flat_map(|words| words.split(','));
-        words
-            .map(str::trim)
-            .filter(|word| !word.is_empty())
-            .map(parse_status)
-            .collect()
+        words.map(parse_status).collect()
     }
 }
 

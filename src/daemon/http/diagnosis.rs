@@ -13,7 +13,7 @@ use super::{Answered, Failure, Owner, fleet};
 use crate::api::error::{ErrorBody, ErrorCode};
 use crate::api::wire::{
     BuildDevicesBody, CheckupBody, CrashQuery, DescriptionBody, DevicesBody, FitBody, FitsBody,
-    HostBody, InstanceFitBody, KeptCrashBody,
+    HostBody, InstanceFitBody, KeptCrashBody, allowed,
 };
 use crate::config::home::{Home, HomeOrigin};
 use crate::config::load;
@@ -133,6 +133,7 @@ fn holding(owner: &Owner, name: &InstanceName) -> Holding {
 struct FitsQuery {
     /// Separated by commas.
     #[serde(default)]
+    #[param(schema_with = allowed::instance_list)]
     names: String,
 }
 

@@ -8,7 +8,7 @@ use axum::response::IntoResponse as _;
 use axum::routing::get;
 use bytes::Bytes;
 use serde_json::Value;
-use utoipa::openapi::path::{Operation, PathItem};
+use utoipa::openapi::path::{Operation, ParameterIn, PathItem};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{
     Components, ContentBuilder, InfoBuilder, LicenseBuilder, OpenApi, Ref, RefOr, Response,
@@ -18,6 +18,7 @@ use utoipa::{IntoResponses, PartialSchema as _};
 
 use super::Owner;
 use crate::api::error::{ErrorBody, ErrorCode};
+use crate::api::wire::allowed;
 
 /// Shows `/openapi.json` without anything from elsewhere.
 const PAGE: &str = include_str!("../../../assets/api.html");
@@ -126,8 +127,24 @@ fn complete(document: &mut OpenApi) {
                 .filter(|word| !word.is_empty());
             let words: Vec<&str> = std::iter::once(method).chain(words).collect();
             operation.operation_id = Some(words.join("_"));
+            name_paths(operation);
             add_failures(path, operation);
         }
+    }
+}
+
+/// Says which names there can be in a path, once for all routes.
+fn name_paths(operation: &mut Operation) {
+    for parameter in operation.parameters.iter_mut().flatten() {
+        let RefOr::T(parameter) = parameter else {
+            continue;
+        };
+        let names = match (&parameter.parameter_in, parameter.name.as_str()) {
+            (ParameterIn::Path, "name") => allowed::instance(),
+            (ParameterIn::Path, "chunk") => allowed::chunk(),
+            (_, _) => continue,
+        };
+        parameter.schema = Some(names.into());
     }
 }
 

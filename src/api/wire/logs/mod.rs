@@ -1,6 +1,7 @@
 //! Questions about a log and their answers on the wire.
 
 mod answers;
+mod keys;
 mod question;
 
 #[cfg(test)]
@@ -10,4 +11,5 @@ pub use self::answers::{
     LogCountBody, LogLineBody, LogPageBody, LogSearchBody, LogSizeBody, SearchOutcome, StreamBody,
     TextBody,
 };
+pub use self::keys::{CountKeys, PageKeys, SearchKeys, SizeKeys};
 pub use self::question::LogQuery;

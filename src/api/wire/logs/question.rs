@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::IntoParams;
 
 use crate::api::error::{ErrorBody, ErrorCode};
+use crate::api::wire::allowed;
 use crate::domain::log::{
     At, Case, CountQuery, Cursor, Direction, PageQuery, Pattern, SearchQuery, Sense, Streams,
     Wanted,
@@ -27,6 +28,7 @@ pub struct LogQuery {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stream: Option<String>,
     /// `start`, `end`, a cursor of an earlier answer, or a time (RFC 3339).
+    #[param(schema_with = allowed::place_in_log)]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at: Option<String>,
     /// `forward` or `backward`.
@@ -38,6 +40,7 @@ pub struct LogQuery {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub line_bytes: Option<usize>,
     /// A regular expression: only lines that match.
+    #[param(schema_with = allowed::pattern)]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub filter: Option<String>,
     /// `sensitive` (default) or `smart`.
@@ -48,7 +51,8 @@ pub struct LogQuery {
     #[param(pattern = "^(matching|others)$")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub filter_sense: Option<String>,
-    /// A regular expression: what is searched or counted.
+    /// A regular expression: what is searched or counted; every line when nothing is said.
+    #[param(schema_with = allowed::pattern)]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pattern: Option<String>,
     /// `sensitive` (default) or `smart`.
@@ -60,6 +64,7 @@ pub struct LogQuery {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub level: Option<String>,
     /// A cursor: matches before it are also counted apart.
+    #[param(schema_with = allowed::cursor)]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mark: Option<String>,
     /// Waits until there is something behind the cursor, at most this long.
@@ -280,7 +285,8 @@ impl LogQuery {
             }
             (None, Some(word)) => level(word).map(Wanted::Level),
             (Some(_), Some(_)) => Err(invalid("pattern and level exclude each other")),
-            (None, None) => Err(invalid("one of pattern and level is needed")),
+            // Every line holds nothing.
+            (None, None) => Ok(Wanted::Pattern(Pattern::new("", Case::Sensitive))),
         }
     }
 }

@@ -92,7 +92,14 @@ fn a_word_that_is_not_understood_is_named_with_what_is_allowed() {
             },
             "\"yesterday\" is no place in a log; pass on what an earlier answer gave, or name start or end",
         ),
-        (LogQuery::default(), "one of pattern and level is needed"),
+        (
+            LogQuery {
+                pattern: Some("x".to_owned()),
+                level: Some("error".to_owned()),
+                ..LogQuery::default()
+            },
+            "pattern and level exclude each other",
+        ),
     ];
     for (query, message) in rows {
         let error = query.to_search().expect_err("it is wrong");

@@ -22,7 +22,10 @@ use super::asked::{Named, Question};
 use super::{Answered, Failure, Owner};
 use crate::api::LONG_POLL_LIMIT_MS;
 use crate::api::error::ErrorCode;
-use crate::api::wire::logs::{LogCountBody, LogPageBody, LogQuery, LogSearchBody, LogSizeBody};
+use crate::api::wire::logs::{
+    CountKeys, LogCountBody, LogPageBody, LogQuery, LogSearchBody, LogSizeBody, PageKeys,
+    SearchKeys, SizeKeys,
+};
 use crate::domain::log::{At, Cursor, Direction, Ending, Page, Whose};
 use crate::domain::work::Chunk;
 
@@ -45,7 +48,7 @@ pub(super) fn routes() -> OpenApiRouter<Owner> {
 /// the next line; each message is a page, and its id the place behind it.
 #[utoipa::path(
     get, path = "/instances/{name}/logs", tag = "logs",
-    params(("name" = String, Path, description = "The instance"), LogQuery),
+    params(("name" = String, Path, description = "The instance"), PageKeys),
     responses((status = 200, description = "Lines, oldest first", content(
         (LogPageBody = "application/json"), (LogPageBody = "text/event-stream")
     )))
@@ -62,7 +65,7 @@ async fn page(
 /// The next line that matches, or where to go on looking.
 #[utoipa::path(
     get, path = "/instances/{name}/logs/search", tag = "logs",
-    params(("name" = String, Path, description = "The instance"), LogQuery),
+    params(("name" = String, Path, description = "The instance"), SearchKeys),
     responses((status = 200, body = LogSearchBody))
 )]
 async fn search(
@@ -76,7 +79,7 @@ async fn search(
 /// How many lines match, as far as one answer counts.
 #[utoipa::path(
     get, path = "/instances/{name}/logs/count", tag = "logs",
-    params(("name" = String, Path, description = "The instance"), LogQuery),
+    params(("name" = String, Path, description = "The instance"), CountKeys),
     responses((status = 200, body = LogCountBody))
 )]
 async fn count(
@@ -90,7 +93,7 @@ async fn count(
 /// How much there is; with a cursor in `at`, waits for what is written behind it.
 #[utoipa::path(
     get, path = "/instances/{name}/logs/size", tag = "logs",
-    params(("name" = String, Path, description = "The instance"), LogQuery),
+    params(("name" = String, Path, description = "The instance"), SizeKeys),
     responses((status = 200, body = LogSizeBody))
 )]
 async fn size(
@@ -104,7 +107,7 @@ async fn size(
 /// A page of a work unit's log; otherwise as an instance's.
 #[utoipa::path(
     get, path = "/work-units/{chunk}/logs", tag = "work",
-    params(("chunk" = String, Path, description = "The work unit"), LogQuery),
+    params(("chunk" = String, Path, description = "The work unit"), PageKeys),
     responses((status = 200, description = "Lines, oldest first", content(
         (LogPageBody = "application/json"), (LogPageBody = "text/event-stream")
     )))
@@ -121,7 +124,7 @@ async fn unit_page(
 /// The next line of a work unit's log that matches.
 #[utoipa::path(
     get, path = "/work-units/{chunk}/logs/search", tag = "work",
-    params(("chunk" = String, Path, description = "The work unit"), LogQuery),
+    params(("chunk" = String, Path, description = "The work unit"), SearchKeys),
     responses((status = 200, body = LogSearchBody))
 )]
 async fn unit_search(
@@ -135,7 +138,7 @@ async fn unit_search(
 /// How many lines of a work unit's log match.
 #[utoipa::path(
     get, path = "/work-units/{chunk}/logs/count", tag = "work",
-    params(("chunk" = String, Path, description = "The work unit"), LogQuery),
+    params(("chunk" = String, Path, description = "The work unit"), CountKeys),
     responses((status = 200, body = LogCountBody))
 )]
 async fn unit_count(
@@ -149,7 +152,7 @@ async fn unit_count(
 /// How much a work unit has logged.
 #[utoipa::path(
     get, path = "/work-units/{chunk}/logs/size", tag = "work",
-    params(("chunk" = String, Path, description = "The work unit"), LogQuery),
+    params(("chunk" = String, Path, description = "The work unit"), SizeKeys),
     responses((status = 200, body = LogSizeBody))
 )]
 async fn unit_size(
