@@ -233,6 +233,18 @@ impl Stream {
     pub const ALL: [Self; 2] = [Self::Stdout, Self::Stderr];
 }
 
+impl From<InstanceName> for Whose {
+    fn from(name: InstanceName) -> Self {
+        Self::Instance(name)
+    }
+}
+
+impl From<Chunk> for Whose {
+    fn from(chunk: Chunk) -> Self {
+        Self::Unit(chunk)
+    }
+}
+
 impl From<&InstanceName> for Whose {
     fn from(name: &InstanceName) -> Self {
         Self::Instance(name.clone())

@@ -1,5 +1,7 @@
 //! What a request asks for, read once; whatever is wrong with it is answered in our own shape.
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::extract::{FromRequest, FromRequestParts, OptionalFromRequest, Path, Query, Request};
 use axum::http::request::Parts;
@@ -8,6 +10,7 @@ use serde_json::Value;
 
 use super::Owner;
 use super::failure::{Answered, Failure};
+use crate::api::LONG_POLL_LIMIT_MS;
 use crate::api::error::ErrorCode;
 use crate::domain::instance::InstanceName;
 
@@ -17,8 +20,20 @@ pub(in crate::daemon) struct Question<T>(pub(in crate::daemon) T);
 /// The body, which is JSON or absent.
 pub(in crate::daemon) struct Given<T>(pub(in crate::daemon) T);
 
-/// The instance in the path; there is one of that name.
-pub(in crate::daemon) struct Named(pub(in crate::daemon) InstanceName);
+/// The name in the path, whether there is something of that name or not.
+pub(in crate::daemon) struct Named<N>(pub(in crate::daemon) N);
+
+/// The name in the path of something that is there.
+pub(in crate::daemon) struct Known<N>(pub(in crate::daemon) N);
+
+/// What a path can name.
+pub(in crate::daemon) trait Name: Sized + Send {
+    /// Reads it; where the text can be no name, nothing is there.
+    fn read(text: &str) -> Answered<Self>;
+
+    /// Returns it when there is something of that name.
+    fn present(self, owner: &Owner) -> Answered<Self>;
+}
 
 impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Question<T> {
     type Rejection = Failure;
@@ -46,22 +61,55 @@ impl<S: Send + Sync, T: DeserializeOwned + Default> FromRequest<S> for Given<T> 
     }
 }
 
-impl FromRequestParts<Owner> for Named {
+impl<N: Name> FromRequestParts<Owner> for Named<N> {
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, owner: &Owner) -> Answered<Self> {
-        let Path(name) = Path::<String>::from_request_parts(parts, owner).await?;
-        known_name(owner, &name).map(Self)
+        let Path(text) = Path::<String>::from_request_parts(parts, owner).await?;
+        N::read(&text).map(Self)
     }
 }
 
-/// Reads the name of an instance that exists.
-pub(in crate::daemon) fn known_name(owner: &Owner, text: &str) -> Answered<InstanceName> {
-    let unknown = || Failure::new(ErrorCode::NotFound, format!("no instance is called {text}"));
-    let name = InstanceName::parse(text).map_err(|_| unknown())?;
-    let picture = owner.handle.snapshot();
-    match picture.rows.iter().any(|row| row.name == name) {
-        true => Ok(name),
-        false => Err(unknown()),
+impl<N: Name> FromRequestParts<Owner> for Known<N> {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, owner: &Owner) -> Answered<Self> {
+        let Named(name) = Named::<N>::from_request_parts(parts, owner).await?;
+        name.present(owner).map(Self)
     }
+}
+
+impl Name for InstanceName {
+    fn read(text: &str) -> Answered<Self> {
+        Self::parse(text).map_err(|_| no_instance(text))
+    }
+
+    fn present(self, owner: &Owner) -> Answered<Self> {
+        let picture = owner.handle.snapshot();
+        match picture.rows.iter().any(|row| row.name == self) {
+            true => Ok(self),
+            false => Err(no_instance(self.as_str())),
+        }
+    }
+}
+
+fn no_instance(text: &str) -> Failure {
+    Failure::new(ErrorCode::NotFound, format!("no instance is called {text}"))
+}
+
+/// Reads the names of instances that are there.
+pub(in crate::daemon) fn instances<'a>(
+    owner: &Owner,
+    words: impl IntoIterator<Item = &'a str>,
+) -> Answered<Vec<InstanceName>> {
+    let names = words.into_iter().map(InstanceName::read);
+    names.map(|name| name?.present(owner)).collect()
+}
+
+/// The longest that an answer is waited for.
+pub(super) const LONGEST: Duration = Duration::from_millis(LONG_POLL_LIMIT_MS);
+
+/// Returns how long an answer may be waited for; `usual` when nobody says.
+pub(super) fn patience(wait_ms: Option<u64>, usual: Duration) -> Duration {
+    wait_ms.map_or(usual, Duration::from_millis).min(LONGEST)
 }

@@ -1,14 +1,13 @@
 //! What is done to instances. A command is answered once it is decided; the work goes on.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::{FromRequest, FromRequestParts as _, Request, State};
 use axum::http::StatusCode;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::asked::Given;
+use super::asked::{Given, Named};
 use super::{Answered, Failure, Owner, plan};
-use crate::api::error::ErrorCode;
 use crate::api::wire::{CommandAnswer, StopRequest};
 use crate::domain::instance::InstanceName;
 use crate::domain::run::StopMode;
@@ -30,8 +29,8 @@ pub(super) fn routes() -> OpenApiRouter<Owner> {
     params(("name" = String, Path, description = "The instance")),
     responses((status = 202, body = CommandAnswer), super::openapi::Refusals)
 )]
-async fn start(State(owner): State<Owner>, Path(name): Path<String>) -> Answered<Accepted> {
-    command(&owner, &name, Action::Start).await
+async fn start(State(owner): State<Owner>, Named(name): Named<InstanceName>) -> Answered<Accepted> {
+    command(&owner, name, Action::Start).await
 }
 
 /// Stops an instance, and everything that it started.
@@ -41,12 +40,8 @@ async fn start(State(owner): State<Owner>, Path(name): Path<String>) -> Answered
     request_body = Option<StopRequest>,
     responses((status = 202, body = CommandAnswer), super::openapi::Refusals)
 )]
-async fn stop(
-    State(owner): State<Owner>,
-    Path(name): Path<String>,
-    Given(body): Given<StopRequest>,
-) -> Answered<Accepted> {
-    command(&owner, &name, Action::Stop(StopMode::from(body.mode))).await
+async fn stop(State(owner): State<Owner>, end: End) -> Answered<Accepted> {
+    command(&owner, end.name, Action::Stop(end.mode)).await
 }
 
 /// Stops an instance and starts it again; one that surely could not start is left as it is.
@@ -56,22 +51,37 @@ async fn stop(
     request_body = Option<StopRequest>,
     responses((status = 202, body = CommandAnswer), super::openapi::Refusals)
 )]
-async fn restart(
-    State(owner): State<Owner>,
-    Path(name): Path<String>,
-    Given(body): Given<StopRequest>,
-) -> Answered<Accepted> {
-    let mode = StopMode::from(body.mode);
-    if let (StopMode::Gentle, Ok(name)) = (mode, InstanceName::parse(&name)) {
-        plan::replaceable(&owner, &name).await?;
+async fn restart(State(owner): State<Owner>, end: End) -> Answered<Accepted> {
+    if end.mode == StopMode::Gentle {
+        plan::replaceable(&owner, &end.name).await?;
     }
-    command(&owner, &name, Action::Restart(mode)).await
+    command(&owner, end.name, Action::Restart(end.mode)).await
 }
 
-async fn command(owner: &Owner, name: &str, action: Action) -> Answered<Accepted> {
-    // The supervisor knows best: a start also finds an instance that was added a moment ago.
-    let unknown = |_| Failure::new(ErrorCode::NotFound, format!("no instance is called {name}"));
-    let name = InstanceName::parse(name).map_err(unknown)?;
+/// Which run is ended, and how.
+struct End {
+    name: InstanceName,
+    mode: StopMode,
+}
+
+impl FromRequest<Owner> for End {
+    type Rejection = Failure;
+
+    async fn from_request(request: Request, owner: &Owner) -> Answered<Self> {
+        let (mut parts, body) = request.into_parts();
+        let Named(name) = Named::from_request_parts(&mut parts, owner).await?;
+        let request = Request::from_parts(parts, body);
+        let Given(asked) = Given::<StopRequest>::from_request(request, owner).await?;
+        Ok(Self {
+            name,
+            mode: asked.mode.into(),
+        })
+    }
+}
+
+/// The supervisor knows best whether there is such an instance: a start also finds one that was
+/// added a moment ago.
+async fn command(owner: &Owner, name: InstanceName, action: Action) -> Answered<Accepted> {
     let answer = owner.handle.command(Command { name, action }).await?;
     Ok(accepted(&answer))
 }

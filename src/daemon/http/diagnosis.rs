@@ -7,7 +7,7 @@ use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::asked::{Named, Question, known_name};
+use super::asked::{self, Known, Question};
 use super::refresh::health_body;
 use super::{Answered, Failure, Owner, fleet};
 use crate::api::error::{ErrorBody, ErrorCode};
@@ -46,7 +46,7 @@ pub(super) fn routes() -> OpenApiRouter<Owner> {
 )]
 async fn description(
     State(owner): State<Owner>,
-    Named(name): Named,
+    Known(name): Known<InstanceName>,
 ) -> Answered<Json<DescriptionBody>> {
     let instance = fleet::body_of(&owner, &name)?;
     let history = owner.handle.health_history(name.clone(), describe::ROLLUPS);
@@ -73,7 +73,7 @@ async fn description(
 )]
 async fn kept_crash(
     State(owner): State<Owner>,
-    Named(name): Named,
+    Known(name): Known<InstanceName>,
     Question(query): Question<CrashQuery>,
 ) -> Answered<Json<KeptCrashBody>> {
     blocking(owner, move |home, _| {
@@ -91,7 +91,10 @@ async fn kept_crash(
     params(("name" = String, Path, description = "The instance")),
     responses((status = 200, body = FitBody))
 )]
-async fn fit_of(State(owner): State<Owner>, Named(name): Named) -> Answered<Json<FitBody>> {
+async fn fit_of(
+    State(owner): State<Owner>,
+    Known(name): Known<InstanceName>,
+) -> Answered<Json<FitBody>> {
     let host = readings(&owner);
     blocking(owner, move |home, owner| {
         let host = host.unwrap_or_else(|| Host::find().look());
@@ -150,9 +153,7 @@ async fn fits(
     Question(query): Question<FitsQuery>,
 ) -> Answered<Json<FitsBody>> {
     let words = query.names.split(',').filter(|word| !word.is_empty());
-    let names: Vec<InstanceName> = words
-        .map(|word| known_name(&owner, word))
-        .collect::<Answered<_>>()?;
+    let names = asked::instances(&owner, words)?;
     let host = readings(&owner);
     blocking(owner, move |home, owner| {
         let host = host.unwrap_or_else(|| Host::find().look());

@@ -9,13 +9,13 @@ use axum::response::{IntoResponse as _, Response};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::asked::{Named, Question};
+use super::asked::{Known, Question, patience};
 use super::live::{self, Followed, Message};
 use super::{Answered, Failure, Owner};
-use crate::api::LONG_POLL_LIMIT_MS;
 use crate::api::error::ErrorCode;
 use crate::api::wire::{EventBody, EventsBody, EventsQuery, rfc3339};
 use crate::domain::event::EventFilter;
+use crate::domain::instance::InstanceName;
 use crate::store::StoredEvent;
 use crate::supervisor::handle::Handle;
 
@@ -62,7 +62,7 @@ async fn events(
 )]
 async fn events_of(
     State(owner): State<Owner>,
-    Named(name): Named,
+    Known(name): Known<InstanceName>,
     headers: HeaderMap,
     Question(query): Question<EventsQuery>,
 ) -> Answered<Response> {
@@ -87,7 +87,7 @@ async fn answer(owner: &Owner, headers: &HeaderMap, query: &EventsQuery) -> Answ
         let follower = EventFollower::new(owner.handle.clone(), filter).await;
         return live::answer(owner, follower);
     }
-    let wait = Duration::from_millis(query.wait_ms.unwrap_or(0).min(LONG_POLL_LIMIT_MS));
+    let wait = patience(query.wait_ms, Duration::ZERO);
     let nothing = EventFilter {
         limit: Some(0),
         ..filter.clone()

@@ -1,15 +1,12 @@
 //! What there is: the owner, the instances, how they do.
 
-use std::time::Duration;
-
 use axum::Json;
 use axum::extract::State;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::asked::{Named, Question};
+use super::asked::{Known, LONGEST, Question, patience};
 use super::{Answered, Failure, Owner};
-use crate::api::LONG_POLL_LIMIT_MS;
 use crate::api::error::ErrorCode;
 use crate::api::wire::{
     FleetBody, FleetHealthBody, InstanceBody, OwnerStatus, PictureQuery, rfc3339,
@@ -67,8 +64,7 @@ async fn instances(
     let picture = match query.after {
         None => owner.handle.snapshot(),
         Some(after) => {
-            let wait = query.wait_ms.unwrap_or(LONG_POLL_LIMIT_MS);
-            let wait = Duration::from_millis(wait.min(LONG_POLL_LIMIT_MS));
+            let wait = patience(query.wait_ms, LONGEST);
             tokio::select! {
                 picture = owner.handle.snapshot_after(after, wait) => picture,
                 // Whoever waits hears of the end by asking again.
@@ -85,7 +81,10 @@ async fn instances(
     params(("name" = String, Path, description = "The instance")),
     responses((status = 200, body = InstanceBody))
 )]
-async fn instance(State(owner): State<Owner>, Named(name): Named) -> Answered<Json<InstanceBody>> {
+async fn instance(
+    State(owner): State<Owner>,
+    Known(name): Known<InstanceName>,
+) -> Answered<Json<InstanceBody>> {
     body_of(&owner, &name).map(Json)
 }
 

@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::asked::Named;
+use super::asked::Known;
 use super::{Answered, Failure, Owner, diagnosis};
 use crate::api::error::{ErrorBody, ErrorCode};
 use crate::api::wire::{AppliedBody, ChangeBody, FitBody, PlanBody, PlansBody};
@@ -46,7 +46,7 @@ async fn plan(State(owner): State<Owner>) -> Answered<Json<PlansBody>> {
 )]
 async fn apply(
     State(owner): State<Owner>,
-    Named(name): Named,
+    Known(name): Known<InstanceName>,
 ) -> Answered<(StatusCode, Json<AppliedBody>)> {
     let plans = owner.handle.plans().await?;
     let restarts = |plan: &Plan| plan.name == name && plan.step == Step::Restart;

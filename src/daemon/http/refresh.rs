@@ -1,15 +1,12 @@
 //! Looking now instead of when it would be time.
 
-use std::time::Duration;
-
 use axum::Json;
 use axum::extract::State;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::asked::{Given, Named, Question, known_name};
+use super::asked::{self, Given, Known, LONGEST, Question, patience};
 use super::{Answered, Owner};
-use crate::api::LONG_POLL_LIMIT_MS;
 use crate::api::wire::{
     FleetBody, HealthChangeBody, HealthHistoryBody, HealthQuery, HealthRollupBody, RefreshRequest,
     rfc3339,
@@ -38,13 +35,12 @@ async fn refresh(
     State(owner): State<Owner>,
     Given(body): Given<RefreshRequest>,
 ) -> Answered<Json<FleetBody>> {
-    let names = match body.names {
-        None => None,
-        Some(names) => Some(known(&owner, &names)?),
-    };
-    let wait = body.wait_ms.unwrap_or(LONG_POLL_LIMIT_MS);
-    let wait = Duration::from_millis(wait.min(LONG_POLL_LIMIT_MS));
-    owner.handle.refresh(names, wait).await?;
+    let names = body.names.map(|names| {
+        let words = names.iter().map(String::as_str);
+        asked::instances(&owner, words)
+    });
+    let wait = patience(body.wait_ms, LONGEST);
+    owner.handle.refresh(names.transpose()?, wait).await?;
     Ok(Json(FleetBody::from_snapshot(
         &owner.handle.snapshot(),
         owner.now(),
@@ -59,7 +55,7 @@ async fn refresh(
 )]
 async fn history(
     State(owner): State<Owner>,
-    Named(name): Named,
+    Known(name): Known<InstanceName>,
     Question(query): Question<HealthQuery>,
 ) -> Answered<Json<HealthHistoryBody>> {
     let limit = query.limit.unwrap_or(HISTORY).min(HISTORY);
@@ -97,8 +93,4 @@ fn rollup(rollup: &HealthRollup) -> HealthRollupBody {
         response_mean_ms: answered.then_some(mean),
         response_max_ms: answered.then_some(rollup.response_max_ms),
     }
-}
-
-fn known(owner: &Owner, names: &[String]) -> Answered<Vec<InstanceName>> {
-    names.iter().map(|name| known_name(owner, name)).collect()
 }

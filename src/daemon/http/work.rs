@@ -1,21 +1,17 @@
 //! Work units: each handler only parses, asks the supervisor and converts.
 
-use std::time::Duration;
-
 use axum::Json;
+use axum::extract::State;
 use axum::extract::rejection::JsonRejection;
-use axum::extract::{FromRequestParts, Path, State};
 use axum::http::StatusCode;
-use axum::http::request::Parts;
 use utoipa::IntoResponses;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::Owner;
-use super::asked::Question;
+use super::asked::{Known, LONGEST, Name, Named, Question, patience};
 use super::failure::{Answered, Failure};
 use super::peer::Peer;
-use crate::api::LONG_POLL_LIMIT_MS;
 use crate::api::error::{ErrorBody, ErrorCode};
 use crate::api::wire::{
     DeleteQuery, InvalidWork, NewWorkUnit, WorkAnswerBody, WorkHistoryBody, WorkHistoryQuery,
@@ -68,8 +64,7 @@ async fn units(
     let snapshot = match query.after {
         None => owner.handle.work_units(),
         Some(after) => {
-            let wait = query.wait_ms.unwrap_or(LONG_POLL_LIMIT_MS);
-            let wait = Duration::from_millis(wait.min(LONG_POLL_LIMIT_MS));
+            let wait = patience(query.wait_ms, LONGEST);
             owner.handle.work_units_after(after, wait).await
         }
     };
@@ -82,7 +77,10 @@ async fn units(
     params(("chunk" = String, Path, description = "The work unit")),
     responses((status = 200, body = WorkUnitBody))
 )]
-async fn unit(State(owner): State<Owner>, Named(chunk): Named) -> Answered<Json<WorkUnitBody>> {
+async fn unit(
+    State(owner): State<Owner>,
+    Named(chunk): Named<Chunk>,
+) -> Answered<Json<WorkUnitBody>> {
     let all = owner.handle.work_units();
     let unit = known(&all.units, &chunk)?;
     Ok(Json(WorkUnitBody::of(unit, &all)))
@@ -96,10 +94,9 @@ async fn unit(State(owner): State<Owner>, Named(chunk): Named) -> Answered<Json<
 )]
 async fn history(
     State(owner): State<Owner>,
-    Named(chunk): Named,
+    Known(chunk): Known<Chunk>,
     Question(query): Question<WorkHistoryQuery>,
 ) -> Answered<Json<WorkHistoryBody>> {
-    known(&owner.handle.work_units().units, &chunk)?;
     let limit = query.limit.unwrap_or(HISTORY_LIMIT).clamp(1, HISTORY_MOST);
     let changes = owner.handle.status_log(chunk, limit).await;
     let changes = changes.iter().map(Into::into).collect();
@@ -136,7 +133,7 @@ async fn create(
 async fn change(
     State(owner): State<Owner>,
     peer: Peer,
-    Named(chunk): Named,
+    Named(chunk): Named<Chunk>,
     body: Result<Json<WorkUnitPatch>, JsonRejection>,
 ) -> Answered<Json<WorkAnswerBody>> {
     let Json(body) = body?;
@@ -153,7 +150,7 @@ async fn change(
 async fn delete(
     State(owner): State<Owner>,
     peer: Peer,
-    Named(chunk): Named,
+    Named(chunk): Named<Chunk>,
     Question(query): Question<DeleteQuery>,
 ) -> Answered<Json<WorkAnswerBody>> {
     let waiters = match query.force {
@@ -164,16 +161,15 @@ async fn delete(
     carry_out(&owner, peer, order).await
 }
 
-/// The name in the path; it follows the rule for names.
-struct Named(Chunk);
-
-impl<S: Send + Sync> FromRequestParts<S> for Named {
-    type Rejection = Failure;
-
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Answered<Self> {
-        let Path(text) = Path::<String>::from_request_parts(parts, state).await?;
+impl Name for Chunk {
+    fn read(text: &str) -> Answered<Self> {
         let unknown = |error: InvalidChunk| Failure::new(ErrorCode::NotFound, error.to_string());
-        Chunk::parse(&text).map(Self).map_err(unknown)
+        Self::parse(text).map_err(unknown)
+    }
+
+    fn present(self, owner: &Owner) -> Answered<Self> {
+        known(&owner.handle.work_units().units, &self)?;
+        Ok(self)
     }
 }
 

@@ -7,7 +7,7 @@ mod live;
 use std::time::Duration;
 
 use axum::Json;
-use axum::extract::{FromRequestParts, Path, State};
+use axum::extract::FromRequestParts;
 use axum::http::HeaderMap;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse as _, Response};
@@ -18,14 +18,13 @@ use utoipa_axum::routes;
 pub use self::book::LogBook;
 
 use self::live::LogFollower;
-use super::asked::{Named, Question};
+use super::asked::{Known, Name, Question, patience};
 use super::{Answered, Failure, Owner};
-use crate::api::LONG_POLL_LIMIT_MS;
-use crate::api::error::ErrorCode;
 use crate::api::wire::logs::{
     CountKeys, LogCountBody, LogPageBody, LogQuery, LogSearchBody, LogSizeBody, PageKeys,
     SearchKeys, SizeKeys,
 };
+use crate::domain::instance::InstanceName;
 use crate::domain::log::{At, Cursor, Direction, Ending, Page, Whose};
 use crate::domain::work::Chunk;
 
@@ -53,13 +52,8 @@ pub(super) fn routes() -> OpenApiRouter<Owner> {
         (LogPageBody = "application/json"), (LogPageBody = "text/event-stream")
     )))
 )]
-async fn page(
-    State(owner): State<Owner>,
-    Named(name): Named,
-    headers: HeaderMap,
-    Question(body): Question<LogQuery>,
-) -> Answered<Response> {
-    page_of(&owner, Whose::Instance(name), &headers, body).await
+async fn page(headers: HeaderMap, log: Log<InstanceName>) -> Answered<Response> {
+    log.page(&headers).await
 }
 
 /// The next line that matches, or where to go on looking.
@@ -68,12 +62,8 @@ async fn page(
     params(("name" = String, Path, description = "The instance"), SearchKeys),
     responses((status = 200, body = LogSearchBody))
 )]
-async fn search(
-    State(owner): State<Owner>,
-    Named(name): Named,
-    Question(body): Question<LogQuery>,
-) -> Answered<Json<LogSearchBody>> {
-    search_of(&owner, &Whose::Instance(name), &body).await
+async fn search(log: Log<InstanceName>) -> Answered<Json<LogSearchBody>> {
+    log.search().await
 }
 
 /// How many lines match, as far as one answer counts.
@@ -82,12 +72,8 @@ async fn search(
     params(("name" = String, Path, description = "The instance"), CountKeys),
     responses((status = 200, body = LogCountBody))
 )]
-async fn count(
-    State(owner): State<Owner>,
-    Named(name): Named,
-    Question(body): Question<LogQuery>,
-) -> Answered<Json<LogCountBody>> {
-    count_of(&owner, &Whose::Instance(name), &body).await
+async fn count(log: Log<InstanceName>) -> Answered<Json<LogCountBody>> {
+    log.count().await
 }
 
 /// How much there is; with a cursor in `at`, waits for what is written behind it.
@@ -96,12 +82,8 @@ async fn count(
     params(("name" = String, Path, description = "The instance"), SizeKeys),
     responses((status = 200, body = LogSizeBody))
 )]
-async fn size(
-    State(owner): State<Owner>,
-    Named(name): Named,
-    Question(body): Question<LogQuery>,
-) -> Answered<Json<LogSizeBody>> {
-    size_of(&owner, &Whose::Instance(name), &body).await
+async fn size(log: Log<InstanceName>) -> Answered<Json<LogSizeBody>> {
+    log.size().await
 }
 
 /// A page of a work unit's log; otherwise as an instance's.
@@ -112,13 +94,8 @@ async fn size(
         (LogPageBody = "application/json"), (LogPageBody = "text/event-stream")
     )))
 )]
-async fn unit_page(
-    State(owner): State<Owner>,
-    Unit(chunk): Unit,
-    headers: HeaderMap,
-    Question(body): Question<LogQuery>,
-) -> Answered<Response> {
-    page_of(&owner, Whose::Unit(chunk), &headers, body).await
+async fn unit_page(headers: HeaderMap, log: Log<Chunk>) -> Answered<Response> {
+    log.page(&headers).await
 }
 
 /// The next line of a work unit's log that matches.
@@ -127,12 +104,8 @@ async fn unit_page(
     params(("chunk" = String, Path, description = "The work unit"), SearchKeys),
     responses((status = 200, body = LogSearchBody))
 )]
-async fn unit_search(
-    State(owner): State<Owner>,
-    Unit(chunk): Unit,
-    Question(body): Question<LogQuery>,
-) -> Answered<Json<LogSearchBody>> {
-    search_of(&owner, &Whose::Unit(chunk), &body).await
+async fn unit_search(log: Log<Chunk>) -> Answered<Json<LogSearchBody>> {
+    log.search().await
 }
 
 /// How many lines of a work unit's log match.
@@ -141,12 +114,8 @@ async fn unit_search(
     params(("chunk" = String, Path, description = "The work unit"), CountKeys),
     responses((status = 200, body = LogCountBody))
 )]
-async fn unit_count(
-    State(owner): State<Owner>,
-    Unit(chunk): Unit,
-    Question(body): Question<LogQuery>,
-) -> Answered<Json<LogCountBody>> {
-    count_of(&owner, &Whose::Unit(chunk), &body).await
+async fn unit_count(log: Log<Chunk>) -> Answered<Json<LogCountBody>> {
+    log.count().await
 }
 
 /// How much a work unit has logged.
@@ -155,102 +124,84 @@ async fn unit_count(
     params(("chunk" = String, Path, description = "The work unit"), SizeKeys),
     responses((status = 200, body = LogSizeBody))
 )]
-async fn unit_size(
-    State(owner): State<Owner>,
-    Unit(chunk): Unit,
-    Question(body): Question<LogQuery>,
-) -> Answered<Json<LogSizeBody>> {
-    size_of(&owner, &Whose::Unit(chunk), &body).await
+async fn unit_size(log: Log<Chunk>) -> Answered<Json<LogSizeBody>> {
+    log.size().await
 }
 
-/// The work unit in the path; there is one of that name.
-struct Unit(Chunk);
+/// The log that is asked, and the question.
+struct Log<N> {
+    owner: Owner,
+    whose: N,
+    query: LogQuery,
+}
 
-impl FromRequestParts<Owner> for Unit {
+impl<N: Name> FromRequestParts<Owner> for Log<N> {
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, owner: &Owner) -> Answered<Self> {
-        let Path(text) = Path::<String>::from_request_parts(parts, owner).await?;
-        known_unit(owner, &text).map(Self)
+        let Known(whose) = Known::from_request_parts(parts, owner).await?;
+        let Question(query) = Question::from_request_parts(parts, owner).await?;
+        Ok(Self {
+            owner: owner.clone(),
+            whose,
+            query,
+        })
     }
 }
 
-fn known_unit(owner: &Owner, text: &str) -> Answered<Chunk> {
-    let unknown = || {
-        let message = format!("no work unit is called {text:?}");
-        Failure::new(ErrorCode::NotFound, message)
-    };
-    let chunk = Chunk::parse(text).map_err(|_| unknown())?;
-    let picture = owner.handle.work_units();
-    match picture.units.iter().any(|unit| unit.chunk == chunk) {
-        true => Ok(chunk),
-        false => Err(unknown()),
-    }
-}
-
-async fn page_of(
-    owner: &Owner,
-    whose: Whose,
-    headers: &HeaderMap,
-    body: LogQuery,
-) -> Answered<Response> {
-    if super::live::is_asked(headers) {
-        let follower = LogFollower::new(owner, whose, headers, body)?;
-        return super::live::answer(owner, follower);
-    }
-    let mut query = body.to_page()?;
-    let until = Instant::now() + waiting_time(&body);
-    let mut begun: Option<(Cursor, bool, bool)> = None;
-    loop {
-        let asked = query.clone();
-        let mut page = owner.logs.ask(&whose, move |log| log.page(&asked)).await?;
-        let (start, at_start, lost) = *begun.get_or_insert((page.start, page.at_start, page.lost));
-        let has_news = page.lost || !page.at_end || query.direction == Direction::Backward;
-        if has_news || has_whole_line(&page) || Instant::now() >= until {
-            (page.start, page.at_start, page.lost) = (start, at_start, lost || page.lost);
-            return Ok(Json(LogPageBody::from(&page)).into_response());
+impl<N: Into<Whose>> Log<N> {
+    async fn page(self, headers: &HeaderMap) -> Answered<Response> {
+        let (owner, whose) = (self.owner, self.whose.into());
+        if super::live::is_asked(headers) {
+            let follower = LogFollower::new(&owner, whose, headers, self.query)?;
+            return super::live::answer(&owner, follower);
         }
-        let (streams, end) = (query.streams, page.end);
-        query.at = At::Cursor(end);
-        owner
-            .logs
-            .wait_for_growth(&whose, streams, end, until)
-            .await?;
+        let mut query = self.query.to_page()?;
+        let until = Instant::now() + patience(self.query.wait_ms, Duration::ZERO);
+        let mut begun: Option<(Cursor, bool, bool)> = None;
+        loop {
+            let asked = query.clone();
+            let mut page = owner.logs.ask(&whose, move |log| log.page(&asked)).await?;
+            let (start, at_start, lost) =
+                *begun.get_or_insert((page.start, page.at_start, page.lost));
+            let has_news = page.lost || !page.at_end || query.direction == Direction::Backward;
+            if has_news || has_whole_line(&page) || Instant::now() >= until {
+                (page.start, page.at_start, page.lost) = (start, at_start, lost || page.lost);
+                return Ok(Json(LogPageBody::from(&page)).into_response());
+            }
+            let (streams, end) = (query.streams, page.end);
+            query.at = At::Cursor(end);
+            let logs = &owner.logs;
+            logs.wait_for_growth(&whose, streams, end, until).await?;
+        }
+    }
+
+    async fn search(self) -> Answered<Json<LogSearchBody>> {
+        let query = self.query.to_search()?;
+        let (logs, whose) = (self.owner.logs, self.whose.into());
+        let answer = logs.ask(&whose, move |log| log.search(&query)).await?;
+        Ok(Json(LogSearchBody::from(answer)))
+    }
+
+    async fn count(self) -> Answered<Json<LogCountBody>> {
+        let query = self.query.to_count()?;
+        let (logs, whose) = (self.owner.logs, self.whose.into());
+        let answer = logs.ask(&whose, move |log| log.count(&query)).await?;
+        Ok(Json(LogCountBody::from(answer)))
+    }
+
+    async fn size(self) -> Answered<Json<LogSizeBody>> {
+        let (streams, after) = self.query.to_size()?;
+        let (logs, whose) = (self.owner.logs, self.whose.into());
+        if let Some(after) = after {
+            let until = Instant::now() + patience(self.query.wait_ms, Duration::ZERO);
+            logs.wait_for_growth(&whose, streams, after, until).await?;
+        }
+        let size = logs.ask(&whose, move |log| log.size(streams, after));
+        Ok(Json(LogSizeBody::from(size.await?)))
     }
 }
 
 fn has_whole_line(page: &Page) -> bool {
     page.lines.iter().any(|line| line.ending == Ending::Whole)
-}
-
-async fn search_of(owner: &Owner, whose: &Whose, body: &LogQuery) -> Answered<Json<LogSearchBody>> {
-    let query = body.to_search()?;
-    let answer = owner.logs.ask(whose, move |log| log.search(&query)).await?;
-    Ok(Json(LogSearchBody::from(answer)))
-}
-
-async fn count_of(owner: &Owner, whose: &Whose, body: &LogQuery) -> Answered<Json<LogCountBody>> {
-    let query = body.to_count()?;
-    let answer = owner.logs.ask(whose, move |log| log.count(&query)).await?;
-    Ok(Json(LogCountBody::from(answer)))
-}
-
-async fn size_of(owner: &Owner, whose: &Whose, body: &LogQuery) -> Answered<Json<LogSizeBody>> {
-    let (streams, after) = body.to_size()?;
-    if let Some(after) = after {
-        let until = Instant::now() + waiting_time(body);
-        owner
-            .logs
-            .wait_for_growth(whose, streams, after, until)
-            .await?;
-    }
-    let answer = owner
-        .logs
-        .ask(whose, move |log| log.size(streams, after))
-        .await?;
-    Ok(Json(LogSizeBody::from(answer)))
-}
-
-fn waiting_time(query: &LogQuery) -> Duration {
-    Duration::from_millis(query.wait_ms.unwrap_or(0).min(LONG_POLL_LIMIT_MS))
 }
