@@ -214,6 +214,19 @@ fn a_body_may_be_left_out_where_it_says_nothing() {
     home.simulated("a", &[], "");
     home.ok(&["daemon", "start"]);
     let place = Place::socket(&home);
+    // Nobody promises that a list is read as the fields in their order.
+    for (method, path) in [
+        ("POST", "/work-units"),
+        ("PATCH", "/work-units/a"),
+        ("POST", "/instances/a/stop"),
+    ] {
+        let told = place.ask(method, path).json(&json!([null, null])).send();
+        assert_eq!(
+            (told.status, told.code().as_str()),
+            (400, "invalid"),
+            "{method} {path}"
+        );
+    }
     assert_eq!(place.post("/instances/a/start").send().status, 202);
     home.wait_state("a", "ready");
     let healthy = place.get("/health").send().json();

@@ -20,6 +20,9 @@ pub(in crate::daemon) struct Question<T>(pub(in crate::daemon) T);
 /// The body, which is JSON or absent.
 pub(in crate::daemon) struct Given<T>(pub(in crate::daemon) T);
 
+/// The body, which must be there.
+pub(in crate::daemon) struct Needed<T>(pub(in crate::daemon) T);
+
 /// The name in the path, whether there is something of that name or not.
 pub(in crate::daemon) struct Named<N>(pub(in crate::daemon) N);
 
@@ -49,16 +52,29 @@ impl<S: Send + Sync, T: DeserializeOwned + Default> FromRequest<S> for Given<T> 
 
     async fn from_request(request: Request, state: &S) -> Answered<Self> {
         let body = <Json<Value> as OptionalFromRequest<S>>::from_request(request, state).await?;
-        let wrong = |message: String| Failure::new(ErrorCode::Invalid, message);
         match body.map(|Json(body)| body) {
             None | Some(Value::Null) => Ok(Self(T::default())),
-            Some(body) if body.is_object() => serde_json::from_value(body)
-                .map(Self)
-                .map_err(|error| wrong(format!("the body: {error}"))),
-            // A list would be read as the fields in their order, which nobody promises.
-            Some(_) => Err(wrong("the body must be a JSON object".to_owned())),
+            Some(body) => object(body).map(Self),
         }
     }
+}
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Needed<T> {
+    type Rejection = Failure;
+
+    async fn from_request(request: Request, state: &S) -> Answered<Self> {
+        let Json(body) = <Json<Value> as FromRequest<S>>::from_request(request, state).await?;
+        object(body).map(Self)
+    }
+}
+
+fn object<T: DeserializeOwned>(body: Value) -> Answered<T> {
+    let wrong = |message: String| Failure::new(ErrorCode::Invalid, message);
+    if !body.is_object() {
+        // A list would be read as the fields in their order, which nobody promises.
+        return Err(wrong("the body must be a JSON object".to_owned()));
+    }
+    serde_json::from_value(body).map_err(|error| wrong(format!("the body: {error}")))
 }
 
 impl<N: Name> FromRequestParts<Owner> for Named<N> {

@@ -2,14 +2,13 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::extract::rejection::JsonRejection;
 use axum::http::StatusCode;
 use utoipa::IntoResponses;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::Owner;
-use super::asked::{Known, LONGEST, Name, Named, Question, patience};
+use super::asked::{Known, LONGEST, Name, Named, Needed, Question, patience};
 use super::failure::{Answered, Failure};
 use super::peer::Peer;
 use crate::api::error::{ErrorBody, ErrorCode};
@@ -113,9 +112,8 @@ async fn history(
 async fn create(
     State(owner): State<Owner>,
     peer: Peer,
-    body: Result<Json<NewWorkUnit>, JsonRejection>,
+    Needed(body): Needed<NewWorkUnit>,
 ) -> Answered<(StatusCode, Json<WorkAnswerBody>)> {
-    let Json(body) = body?;
     let order = Order::Create(body.draft()?);
     let answer = carry_out(&owner, peer, order).await?;
     Ok((StatusCode::CREATED, answer))
@@ -134,9 +132,8 @@ async fn change(
     State(owner): State<Owner>,
     peer: Peer,
     Named(chunk): Named<Chunk>,
-    body: Result<Json<WorkUnitPatch>, JsonRejection>,
+    Needed(body): Needed<WorkUnitPatch>,
 ) -> Answered<Json<WorkAnswerBody>> {
-    let Json(body) = body?;
     let order = Order::Edit(chunk, body.edit()?);
     carry_out(&owner, peer, order).await
 }
