@@ -1,6 +1,7 @@
 //! Events on the wire.
 
 use serde::{Deserialize, Serialize};
+use utoipa::openapi::path::{Parameter, ParameterIn};
 use utoipa::{IntoParams, ToSchema};
 
 use super::{allowed, rfc3339, unix_seconds};
@@ -28,6 +29,17 @@ pub struct EventsQuery {
     pub after: Option<i64>,
     pub limit: Option<u32>,
     pub wait_ms: Option<u64>,
+}
+
+/// The query of `GET /instances/{name}/events`, for the document: the path says whose they are.
+pub struct InstanceEventsKeys;
+
+impl IntoParams for InstanceEventsKeys {
+    fn into_params(place: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        let mut keys = EventsQuery::into_params(place);
+        keys.retain(|key| key.name != "instance");
+        keys
+    }
 }
 
 /// `GET /events`, oldest first.

@@ -22,7 +22,7 @@ pub use self::crash::{
     KeptCrashBody,
 };
 pub use self::describe::{AmbientBody, ChangedBody, DescriptionBody, EndBody, PathsBody, RunBody};
-pub use self::events::{EventBody, EventsBody, EventsQuery};
+pub use self::events::{EventBody, EventsBody, EventsQuery, InstanceEventsKeys};
 pub use self::fit::{
     BuildDevicesBody, DevicesBody, FitBody, FitsBody, InstanceFitBody, ListedDeviceBody, PlaceBody,
 };

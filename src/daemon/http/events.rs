@@ -13,7 +13,7 @@ use super::asked::{Known, Question, patience};
 use super::live::{self, Followed, Message};
 use super::{Answered, Failure, Owner};
 use crate::api::error::ErrorCode;
-use crate::api::wire::{EventBody, EventsBody, EventsQuery, rfc3339};
+use crate::api::wire::{EventBody, EventsBody, EventsQuery, InstanceEventsKeys, rfc3339};
 use crate::domain::event::EventFilter;
 use crate::domain::instance::InstanceName;
 use crate::store::StoredEvent;
@@ -55,7 +55,7 @@ async fn events(
 /// What happened to one instance; otherwise as `/events`.
 #[utoipa::path(
     get, path = "/instances/{name}/events", tag = "events",
-    params(("name" = String, Path, description = "The instance"), EventsQuery),
+    params(("name" = String, Path, description = "The instance"), InstanceEventsKeys),
     responses((status = 200, description = "Events, each with its number", content(
         (EventsBody = "application/json"), (EventBody = "text/event-stream")
     )))
