@@ -269,6 +269,17 @@ pub fn exit_of_reaped(pidfd: impl AsFd) -> Option<ExitStatus> {
     known.then(|| ExitStatus::from_wait_word(info.exit_code))
 }
 
+/// Gives memory that is free in this process back to the kernel. What a burst of starts needed on
+/// many threads is kept for good by the C library else: more than the whole rest of an idle owner.
+#[expect(unsafe_code, reason = "neither std nor rustix has malloc_trim")]
+pub fn give_memory_back() {
+    // SAFETY: it takes a number, and the C library lets any thread call it at any time.
+    #[cfg(target_env = "gnu")]
+    unsafe {
+        libc::malloc_trim(0);
+    }
+}
+
 /// Returns how a process that is not our child ended: from its zombie, or from the kernel's memory
 /// of a reaped one.
 #[must_use]

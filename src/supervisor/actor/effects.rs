@@ -146,6 +146,8 @@ impl Actor {
                 let board = self.board.clone();
                 let log = self.recorder.health_log();
                 let probing = probing::run(subject, board, log, self.sender.clone(), knocks);
+                // Boxed: each step that wraps it would else hold a copy of its whole size.
+                let probing = Box::pin(probing);
                 tokio::spawn(async move {
                     token.run_until_cancelled(probing).await;
                 });

@@ -81,6 +81,7 @@ impl Actor {
         let sender = self.sender.clone();
         tokio::task::spawn_blocking(move || {
             let found = reconcile::look(&known, &mut memory, &cancelled);
+            os::give_memory_back();
             let looked = LookedOver {
                 found,
                 memory,

@@ -65,12 +65,13 @@ pub(super) struct Reports<'a> {
 
 /// Probes until it is cancelled or the supervisor ends.
 pub(super) async fn run(subject: &Subject, reports: &Reports<'_>, knocks: mpsc::Receiver<Knock>) {
-    keep_looking(Probe::new(subject), subject, reports, knocks).await;
+    let mut probe = Probe::new(subject);
+    keep_looking(&mut probe, subject, reports, knocks).await;
 }
 
 /// Looks when it is time, or when somebody asks.
 pub(super) async fn keep_looking(
-    mut probe: impl Looks,
+    probe: &mut impl Looks,
     subject: &Subject,
     reports: &Reports<'_>,
     mut knocks: mpsc::Receiver<Knock>,

@@ -76,7 +76,7 @@ impl Rig {
         let opened = Store::open(&database.path().join("state.sqlite"), Options::default());
         let log = HealthLog::new(opened.expect("opened").store, Tally::default());
         let looks = Arc::<Mutex<Vec<Duration>>>::default();
-        let scripted = Scripted {
+        let mut scripted = Scripted {
             sights: sights.iter().cloned().collect(),
             looks: Arc::clone(&looks),
             begun: Instant::now(),
@@ -99,7 +99,7 @@ impl Rig {
                 log: &log,
                 sender: &sender,
             };
-            keep_looking(scripted, &subject, &reports, knocks).await;
+            keep_looking(&mut scripted, &subject, &reports, knocks).await;
         });
         Self {
             looks,
@@ -297,4 +297,18 @@ async fn measuring_ends_with_the_server() {
     let (sender, _inbox) = mpsc::channel(1);
     measuring::run(&subject, &board, seen, &sender).await;
     assert_eq!(board.take(), []);
+}
+
+#[tokio::test]
+async fn a_run_that_is_looked_at_takes_little_memory() {
+    let database = tempfile::tempdir().expect("a folder");
+    let opened = Store::open(&database.path().join("state.sqlite"), Options::default());
+    let log = HealthLog::new(opened.expect("opened").store, Tally::default());
+    let (sender, _inbox) = mpsc::channel(1);
+    let (_knock, knocks) = mpsc::channel(1);
+    let subject = subject(Health::Unknown, own_pid(), |_| {});
+    let probing = run(subject, Board::new(), log, sender, knocks);
+    // An owner of a thousand servers holds a thousand of them.
+    let size = size_of_val(&probing);
+    assert!(size <= 5 << 10, "{size} bytes");
 }
