@@ -26,8 +26,10 @@ pub(super) const PIPE_SIZE: usize = 1 << 20;
 /// What is left after a turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Left {
-    /// Nothing, or an unfinished line: wait for more.
-    Nothing,
+    /// Nothing, or something to be moved in another turn.
+    Movable,
+    /// An unfinished line, which stays until its end arrives.
+    UnfinishedLine,
     /// Every writer is gone and everything is in the log.
     End,
 }
@@ -89,25 +91,23 @@ impl Copier {
         }
     }
 
-    /// Moves everything that can be moved now; never blocks.
+    /// Moves much of what can be moved now; never blocks. One step and no more, so that a server
+    /// that writes without end keeps nobody from stopping it.
     pub(super) fn turn(&mut self) -> Left {
-        let left = self.move_all();
+        let left = match self.step(Last::No) {
+            Ok(Moved::Some | Moved::Nothing) => Left::Movable,
+            Ok(Moved::Unfinished) => Left::UnfinishedLine,
+            Ok(Moved::End) => {
+                self.ended = true;
+                Left::End
+            }
+            Err(error) => {
+                self.full(&error);
+                Left::Movable
+            }
+        };
         self.log.tell_drops();
         left
-    }
-
-    fn move_all(&mut self) -> Left {
-        loop {
-            match self.step(Last::No) {
-                Ok(Moved::Some) => {}
-                Ok(Moved::Waiting) => return Left::Nothing,
-                Ok(Moved::End) => {
-                    self.ended = true;
-                    return Left::End;
-                }
-                Err(error) => self.full(&error),
-            }
-        }
     }
 
     /// Moves what is left, unfinished lines too, when no more will come.
@@ -115,7 +115,7 @@ impl Copier {
         while !self.ended {
             match self.step(Last::Yes) {
                 Ok(Moved::Some) => {}
-                Ok(Moved::Waiting | Moved::End) => break,
+                Ok(Moved::Nothing | Moved::Unfinished | Moved::End) => break,
                 Err(error) => self.full(&error),
             }
         }
@@ -139,7 +139,7 @@ impl Copier {
     fn step_near_limit(&mut self, last: Last) -> io::Result<Moved> {
         let seen = match self.peek()? {
             Peeked::Bytes(bytes) => bytes,
-            Peeked::Nothing => return Ok(Moved::Waiting),
+            Peeked::Nothing => return Ok(Moved::Nothing),
             Peeked::End => return Ok(Moved::End),
         };
         let room = usize::try_from(self.log.room()).unwrap_or(usize::MAX);
@@ -166,7 +166,7 @@ impl Copier {
         if last == Last::Yes || unusual || self.pipe_is_full(seen.len()) {
             return self.move_to_log(seen.len());
         }
-        Ok(Moved::Waiting)
+        Ok(Moved::Unfinished)
     }
 
     fn pipe_is_full(&self, seen: usize) -> bool {
@@ -186,7 +186,7 @@ impl Copier {
                 self.log.wrote(moved);
                 Ok(Moved::Some)
             }
-            Err(Errno::AGAIN) => Ok(Moved::Waiting),
+            Err(Errno::AGAIN) => Ok(Moved::Nothing),
             Err(Errno::INTR) => Ok(Moved::Some),
             Err(Errno::INVAL) => {
                 self.how = How::ReadWrite;
@@ -209,7 +209,7 @@ impl Copier {
                 }
                 Ok(Moved::Some)
             }
-            Err(Errno::AGAIN) => Ok(Moved::Waiting),
+            Err(Errno::AGAIN) => Ok(Moved::Nothing),
             Err(Errno::INTR) => Ok(Moved::Some),
             Err(error) => Err(error.into()),
         }
@@ -241,7 +241,7 @@ impl Copier {
                 self.log.drop_bytes(dropped, error);
                 Ok(Moved::Some)
             }
-            Err(Errno::AGAIN) => Ok(Moved::Waiting),
+            Err(Errno::AGAIN) => Ok(Moved::Nothing),
             Err(Errno::INTR) => Ok(Moved::Some),
             Err(error) => Err(error.into()),
         }
@@ -270,7 +270,9 @@ enum Last {
 
 enum Moved {
     Some,
-    Waiting,
+    Nothing,
+    /// Nothing but an unfinished line is there.
+    Unfinished,
     End,
 }
 

@@ -91,8 +91,8 @@ enum Stage {
 pub(super) struct EventLoop {
     epoll: OwnedFd,
     signals: Signals,
-    stdout: Copier,
-    stderr: Copier,
+    stdout: Stream,
+    stderr: Stream,
     record: Record,
     stage: Stage,
     leader: Leader,
@@ -112,20 +112,10 @@ impl EventLoop {
         record: Record,
     ) -> io::Result<Self> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
-        // Edge-triggered: an unfinished line that waits in a pipe must not wake us again and again.
-        let edge = epoll::EventFlags::IN | epoll::EventFlags::ET;
-        epoll::add(
-            &epoll,
-            stdout.pipe(),
-            epoll::EventData::new_u64(STDOUT),
-            edge,
-        )?;
-        epoll::add(
-            &epoll,
-            stderr.pipe(),
-            epoll::EventData::new_u64(STDERR),
-            edge,
-        )?;
+        for (stream, copier) in [(STDOUT, &stdout), (STDERR, &stderr)] {
+            let data = epoll::EventData::new_u64(stream);
+            epoll::add(&epoll, copier.pipe(), data, Awaited::Anything.flags())?;
+        }
         for (number, socket) in (FIRST_SIGNAL..).zip(signals.sockets()) {
             let data = epoll::EventData::new_u64(number);
             epoll::add(&epoll, socket, data, epoll::EventFlags::IN)?;
@@ -133,8 +123,8 @@ impl EventLoop {
         Ok(Self {
             epoll,
             signals,
-            stdout,
-            stderr,
+            stdout: Stream::new(STDOUT, stdout),
+            stderr: Stream::new(STDERR, stderr),
             record,
             stage: Stage::Running,
             leader: Leader::Lives,
@@ -146,9 +136,6 @@ impl EventLoop {
         let data = epoll::EventData::new_u64(LEADER);
         epoll::add(&self.epoll, tree.leader(), data, epoll::EventFlags::IN)?;
         let mut events = Vec::with_capacity(16);
-        // What is in the pipes already makes no edge.
-        self.stdout.turn();
-        self.stderr.turn();
         loop {
             events.clear();
             let limit = self.next_deadline().map(timespec);
@@ -158,8 +145,8 @@ impl EventLoop {
             }
             for event in &events {
                 match event.data.u64() {
-                    STDOUT => self.copied(Stream::Stdout),
-                    STDERR => self.copied(Stream::Stderr),
+                    STDOUT => self.stdout.copy(&self.epoll, &mut self.record),
+                    STDERR => self.stderr.copy(&self.epoll, &mut self.record),
                     LEADER => {
                         epoll::delete(&self.epoll, tree.leader()).ok(); // then it was never added
                         tree.leader_ended();
@@ -179,28 +166,15 @@ impl EventLoop {
             }
             self.on_time(&mut tree);
         }
-        self.stdout.finish();
-        self.stderr.finish();
+        self.stdout.copier.finish();
+        self.stderr.copier.finish();
         let end = tree.end();
-        let written = self.record.write_exit(end, &self.stdout, &self.stderr);
+        let (stdout, stderr) = (&self.stdout.copier, &self.stderr.copier);
+        let written = self.record.write_exit(end, stdout, stderr);
         if let Err(error) = written {
             complain(&format!("write exit.json: {error}"));
         }
         Ok(0)
-    }
-
-    fn copied(&mut self, stream: Stream) {
-        let copier = match stream {
-            Stream::Stdout => &mut self.stdout,
-            Stream::Stderr => &mut self.stderr,
-        };
-        if copier.turn() == Left::End {
-            epoll::delete(&self.epoll, copier.pipe()).ok(); // a second end says nothing new
-        }
-        if copier.without_splice() {
-            self.record
-                .note("the log's file system has no splice: a killed shim may lose lines");
-        }
     }
 
     fn asked(&mut self, request: Request, tree: &mut impl Tree) {
@@ -220,8 +194,8 @@ impl EventLoop {
                 self.begin_kill(tree);
             }
             (Request::Rotate, _) => {
-                self.stdout.rotate_now();
-                self.stderr.rotate_now();
+                self.stdout.copier.rotate_now();
+                self.stderr.copier.rotate_now();
             }
             (
                 Request::ChildEnded,
@@ -298,10 +272,62 @@ impl EventLoop {
     }
 }
 
-#[derive(Clone, Copy, Debug)]
-enum Stream {
-    Stdout,
-    Stderr,
+/// One of the server's two streams.
+struct Stream {
+    key: u64,
+    copier: Copier,
+    awaited: Awaited,
+}
+
+/// What a stream wakes us for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Awaited {
+    /// Whatever is in the pipe.
+    Anything,
+    /// What follows an unfinished line, which must not wake us again and again.
+    More,
+}
+
+impl Awaited {
+    fn flags(self) -> epoll::EventFlags {
+        match self {
+            Self::Anything => epoll::EventFlags::IN,
+            Self::More => epoll::EventFlags::IN | epoll::EventFlags::ET,
+        }
+    }
+}
+
+impl Stream {
+    fn new(key: u64, copier: Copier) -> Self {
+        Self {
+            key,
+            copier,
+            awaited: Awaited::Anything,
+        }
+    }
+
+    fn copy(&mut self, epoll: &OwnedFd, record: &mut Record) {
+        match self.copier.turn() {
+            Left::Movable => self.wait_for(Awaited::Anything, epoll),
+            Left::UnfinishedLine => self.wait_for(Awaited::More, epoll),
+            Left::End => {
+                epoll::delete(epoll, self.copier.pipe()).ok(); // then it was never added
+            }
+        }
+        if self.copier.without_splice() {
+            record.note("the log's file system has no splice: a killed shim may lose lines");
+        }
+    }
+
+    fn wait_for(&mut self, awaited: Awaited, epoll: &OwnedFd) {
+        if self.awaited == awaited {
+            return;
+        }
+        let data = epoll::EventData::new_u64(self.key);
+        if epoll::modify(epoll, self.copier.pipe(), data, awaited.flags()).is_ok() {
+            self.awaited = awaited;
+        }
+    }
 }
 
 /// Rounded up, so that a deadline is never looked at just before it.
