@@ -1,6 +1,7 @@
 //! The life of an owner: started and stopped often, told about by systemd's protocol, stopped under
 //! load, left by its terminal. Instances never notice.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixDatagram;
 use std::process::Stdio;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -190,4 +191,67 @@ fn twenty_instances_asked_for_at_once_by_twenty_commands_all_come_up() {
         pids.iter().all(|pid| is_gone(*pid as i32))
     });
     home.ok(&["daemon", "stop"]);
+}
+
+#[test]
+fn an_owner_whose_socket_and_lock_were_removed_is_within_reach_again() {
+    let home = TestHome::new();
+    home.simulated("a", &["--sim-load-time", "0"], "");
+    home.ok(&["daemon", "start"]);
+    home.ok(&["up", "a"]);
+    let (owner, server) = (home.owner().unwrap(), home.pid("a"));
+    let files = ["llama-orch.sock", "daemon.pid"].map(|name| home.path().join("state").join(name));
+    for file in &files {
+        std::fs::remove_file(file).unwrap();
+    }
+    // Whoever only looks takes nothing; whoever would act has to wait for a home that is held again.
+    wait_until("the owner answers", || home.owner() == Some(owner));
+    wait_until("the lock is there", || files[1].exists());
+    assert_eq!(home.pid("a"), server);
+    let label = std::fs::read_to_string(&files[1]).unwrap();
+    assert_eq!(label.trim(), format!("{owner} daemon"));
+    // It is the lock that counts: the home is not taken a second time.
+    let second = home.run(&["--daemon"]);
+    assert_eq!(second.code, 10, "{}", second.stderr);
+    home.ok(&["down", "a"]);
+    assert!(is_gone(server));
+    home.ok(&["daemon", "stop"]);
+    wait_until("it has ended", || is_gone(owner));
+}
+
+#[test]
+fn what_a_server_and_its_owner_log_is_for_their_user_alone() {
+    let home = TestHome::new();
+    home.simulated("a", &["--sim-load-time", "0"], "");
+    // Nothing is hidden by this one.
+    let script = r#"umask 000; "$@" daemon start && "$@" up a && "$@" down a && "$@" daemon stop"#;
+    let ran = std::process::Command::new("/bin/sh")
+        .args([
+            "-c",
+            script,
+            "sh",
+            env!("CARGO_BIN_EXE_llama-orch"),
+            "--home",
+        ])
+        .arg(home.path())
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    assert!(ran.status.success(), "{ran:?}");
+    for folder in ["logs", "logs/a", "logs/daemon", "state"] {
+        let folder = home.path().join(folder);
+        assert_eq!(mode(&folder), 0o700, "{}", folder.display());
+    }
+    for folder in ["logs/a", "logs/daemon"] {
+        let entries = std::fs::read_dir(home.path().join(folder)).unwrap();
+        let files: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+        assert!(!files.is_empty());
+        for file in files {
+            assert_eq!(mode(&file), 0o600, "{}", file.display());
+        }
+    }
+}
+
+fn mode(path: &std::path::Path) -> u32 {
+    std::fs::metadata(path).unwrap().permissions().mode() & 0o7777
 }

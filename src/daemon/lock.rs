@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 #[derive(Debug)]
 pub struct OwnerLock {
     file: File,
+    words: String,
 }
 
 /// The outcome of trying to become the owner.
@@ -57,7 +58,7 @@ impl OwnerLock {
                 Err(TryLockError::Error(error)) => return Err(fail(error)),
             }
             if still_there(&file, pid_file).map_err(fail)? {
-                return Ok(Attempt::Owned(Self { file }));
+                return Ok(Attempt::Owned(Self::of(file)));
             }
         }
     }
@@ -77,9 +78,29 @@ impl OwnerLock {
             let file = open(pid_file).map_err(fail)?;
             file.lock().map_err(fail)?;
             if still_there(&file, pid_file).map_err(fail)? {
-                return Ok(Self { file });
+                return Ok(Self::of(file));
             }
         }
+    }
+
+    fn of(file: File) -> Self {
+        Self {
+            file,
+            words: String::new(),
+        }
+    }
+
+    /// Returns whether this is the file that others find, and lock, at the path. What cannot be
+    /// looked at is taken to be there.
+    #[must_use]
+    pub fn is_at(&self, pid_file: &Path) -> bool {
+        still_there(&self.file, pid_file).unwrap_or(true)
+    }
+
+    /// Returns who holds the lock, as it was written.
+    #[must_use]
+    pub fn words(&self) -> &str {
+        &self.words
     }
 
     /// Writes who holds the lock, for people who look at the file.
@@ -88,6 +109,7 @@ impl OwnerLock {
     ///
     /// Returns an error when the file cannot be written (a full disk): the lock is held anyway.
     pub fn label(&mut self, text: &str) -> io::Result<()> {
+        text.clone_into(&mut self.words);
         self.file.set_len(0)?;
         self.file.rewind()?;
         writeln!(self.file, "{text}")

@@ -8,6 +8,7 @@ pub mod http;
 pub mod lock;
 pub mod logfile;
 pub mod owner;
+mod reach;
 pub mod serve;
 pub mod service;
 pub mod tcp;

@@ -8,9 +8,9 @@ use axum::body::Body;
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::Request;
-use tokio::net::UnixListener;
 use tokio::sync::watch;
-use tokio_util::sync::CancellationToken;
+use tokio::task::JoinHandle;
+use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
 use tower::util::BoxCloneSyncService;
@@ -21,10 +21,9 @@ use super::http::logs::LogBook;
 use super::http::peer::Peer;
 use super::http::{self, Owner};
 use super::lock::{Attempt, LockError, OwnerLock};
-use super::serve::{self, Door, Limits};
+use super::reach::{self, Entrance, Reach};
 use super::tcp;
 use crate::api::client::Client;
-use crate::api::socket;
 use crate::api::wire::Role;
 use crate::config::home::Home;
 use crate::supervisor::handle::Handle;
@@ -39,10 +38,11 @@ pub struct OwnedHome {
     /// Cancelled when a client asked this process to end.
     pub stopped: CancellationToken,
     shutdown: CancellationToken,
-    serving: CancellationToken,
+    /// Dropped with the home, whatever ends it: nothing is served and held for nobody.
+    serving: DropGuard,
     tasks: TaskTracker,
-    /// Released last, when everything that writes has ended.
-    _lock: OwnerLock,
+    /// Whoever holds the lock, which is released last, when everything that writes has ended.
+    reach: JoinHandle<OwnerLock>,
 }
 
 /// Why a home could not be owned.
@@ -94,7 +94,7 @@ impl OwnedHome {
         let tasks = TaskTracker::new();
         let handle = supervisor::start(home, scope, shutdown.clone(), &tasks).await?;
         let path = home.socket();
-        let listener = listen(&path).map_err(|source| OwnError::Socket {
+        let entrance = Entrance::open(&path).map_err(|source| OwnError::Socket {
             path: path.display().to_string(),
             source,
         })?;
@@ -124,14 +124,14 @@ impl OwnedHome {
             // It owns the home for a moment; nobody could rely on an address of that kind.
             Role::Command => {}
         }
-        let socket = Door::Socket(listener);
-        let limits = Limits::SOCKET;
-        tasks.spawn(serve::serve(
-            socket,
-            router.clone(),
-            limits,
-            serving.clone(),
-        ));
+        let reach = Reach {
+            home: home.clone(),
+            lock,
+            entrance,
+            router: router.clone(),
+            stopped: stopped.clone(),
+        };
+        let reach = tokio::spawn(reach::keep(reach, serving.clone()));
         let service = router.map_request(|request: Request<Full<Bytes>>| {
             Peer::InProcess.mark(request.map(Body::new))
         });
@@ -142,27 +142,20 @@ impl OwnedHome {
             yielded,
             stopped,
             shutdown,
-            serving,
+            serving: serving.drop_guard(),
             tasks,
-            _lock: lock,
+            reach,
         })
     }
 
     /// Ends owning: no more commands, everything stored, socket closed, lock released. Instances
     /// keep running.
     pub async fn end(self) {
-        self.serving.cancel();
+        drop(self.serving);
         self.handle.settled().await;
         self.shutdown.cancel();
         self.tasks.close();
         self.tasks.wait().await;
+        drop(self.reach.await); // the lock; after a panic there it is gone already
     }
-}
-
-fn listen(path: &std::path::Path) -> io::Result<UnixListener> {
-    use std::os::unix::fs::PermissionsExt as _;
-    let listener = socket::bind(path)?;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
-    listener.set_nonblocking(true)?;
-    UnixListener::from_std(listener)
 }

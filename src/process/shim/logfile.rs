@@ -1,8 +1,8 @@
 //! One log file of a run: where the bytes go, rotation, and what happens when the disk is full.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Seek as _, SeekFrom, Write as _};
-use std::os::unix::fs::{FileExt as _, MetadataExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -52,7 +52,7 @@ impl LogFile {
         mut count: Count,
     ) -> io::Result<Self> {
         if let Some(folder) = path.parent() {
-            fs::create_dir_all(folder)?;
+            make_folder(folder)?;
         }
         let (file, size) = open_at_end(path)?;
         count.begin(size);
@@ -252,6 +252,11 @@ fn rename_if_there(from: &Path, to: &Path) -> io::Result<()> {
     }
 }
 
+/// A server may log what it is asked, so its logs are for this user alone.
+fn make_folder(folder: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(folder)
+}
+
 /// Not O_APPEND: splice refuses such a target.
 fn open_at_end(path: &Path) -> io::Result<(File, u64)> {
     let mut file = OpenOptions::new()
@@ -259,6 +264,7 @@ fn open_at_end(path: &Path) -> io::Result<(File, u64)> {
         .write(true)
         .create(true)
         .truncate(false)
+        .mode(0o600)
         .open(path)?;
     // A rotation would rename a device away from all others who use it.
     if !file.metadata()?.is_file() {
