@@ -1,6 +1,7 @@
 //! The commands as a person types them: what they print, and how they exit.
 
 use std::fs;
+use std::io::Read as _;
 use std::net::TcpListener;
 
 use crate::support::{TestHome, is_gone, with_token};
@@ -101,6 +102,38 @@ fn one_broken_file_is_a_row_and_stops_no_other() {
 }
 
 #[test]
+fn a_dashboard_without_a_screen_is_refused_before_anything_is_begun_for_it() {
+    let home = TestHome::new();
+    home.simulated("a", &[], "autostart = true");
+    let ran = home.run(&["dashboard"]);
+    assert_eq!(ran.code, 1, "{}", ran.stderr);
+    assert!(ran.stderr.contains("needs a terminal"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("ps prints the table"), "{}", ran.stderr);
+    assert_eq!(home.row("a")["state"], "stopped");
+    assert!(!home.path().join("state").exists());
+}
+
+#[test]
+fn a_terminal_that_only_prints_gets_the_table_without_colours() {
+    let home = TestHome::new();
+    home.simulated("a", &[], "");
+    let (mut terminal, inside) = pty_process::blocking::open().unwrap();
+    let command = pty_process::blocking::Command::new(env!("CARGO_BIN_EXE_llama-orch"));
+    let mut program = command
+        .arg("--home")
+        .arg(home.path())
+        .env("TERM", "dumb")
+        .spawn(inside)
+        .unwrap();
+    let mut text = String::new();
+    // A terminal whose program has ended answers with an error.
+    terminal.read_to_string(&mut text).ok();
+    assert!(program.wait().unwrap().success(), "{text}");
+    assert!(text.contains("NAME") && text.contains("stopped"), "{text}");
+    assert!(!text.contains('\x1b'), "{text:?}");
+}
+
+#[test]
 fn a_name_that_is_nearly_right_is_suggested() {
     let home = TestHome::new();
     home.simulated("coder", &[], "");
@@ -111,6 +144,9 @@ fn a_name_that_is_nearly_right_is_suggested() {
         "{}",
         ran.stderr
     );
+    let ran = home.run(&["up", "coder", "--wait", "30"]);
+    assert_eq!(ran.code, 2);
+    assert!(ran.stderr.contains("--wait=30"), "{}", ran.stderr);
 }
 
 #[test]

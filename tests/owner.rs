@@ -119,6 +119,7 @@ fn a_closed_terminal_ends_neither_a_server_nor_a_daemon() {
             .arg("--home")
             .arg(home.path())
             .args(args)
+            .env("TERM", "xterm-256color")
             .spawn(inside)
             .unwrap();
         let mut program = Guarded(child);

@@ -168,9 +168,10 @@ impl From<ClientError> for CliError {
                 Some("there, llama-orch daemon status says where it listens".to_owned())
             }
             ClientError::NoOwner { .. } => Some("start one: llama-orch daemon start".to_owned()),
-            ClientError::TimedOut { .. } | ClientError::Transport(_) => {
-                Some("look at it: llama-orch daemon status".to_owned())
-            }
+            ClientError::TimedOut { .. } | ClientError::Transport(_) => Some(
+                "if it hangs, end it: llama-orch daemon stop --force (instances keep running)"
+                    .to_owned(),
+            ),
             ClientError::Version { .. } => {
                 Some("restart the older side: llama-orch daemon restart".to_owned())
             }

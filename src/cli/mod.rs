@@ -130,7 +130,7 @@ async fn dispatch(cli: &Cli, target: &Target, output: &Output) -> Result<Exit, C
         return ps::run(home, cli.ps_options, output).await;
     }
     match &cli.command {
-        None if output.stdout_is_terminal => open_dashboard(&cli.dashboard, home, output).await,
+        None if output.has_screen() => open_dashboard(&cli.dashboard, home, output).await,
         Some(Command::Dashboard(args)) => open_dashboard(args, home, output).await,
         Some(Command::Demo { ascii }) => dashboard::demo(*ascii, output).await,
         None => {

@@ -5,6 +5,7 @@ use std::io::{self, IsTerminal as _, Write as _};
 
 use serde::Serialize;
 
+use super::exit::{CliError, Exit};
 use super::hints::Meant;
 use crate::domain::harmless;
 
@@ -27,6 +28,11 @@ pub struct Output {
     pub(super) meant: Meant,
 }
 
+/// Some terminals only print: the shells of editors, for one.
+fn is_dumb() -> bool {
+    std::env::var_os("TERM").is_some_and(|name| name == "dumb")
+}
+
 /// The paints used in text; each means the same as the word it colours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Paint {
@@ -45,7 +51,7 @@ impl Output {
         let colored = |terminal: bool| match choice {
             ColorChoice::Always => true,
             ColorChoice::Never => false,
-            ColorChoice::Auto => terminal && !forbidden,
+            ColorChoice::Auto => terminal && !forbidden && !is_dumb(),
         };
         let stdout_is_terminal = io::stdout().is_terminal();
         Self {
@@ -54,6 +60,29 @@ impl Output {
             stderr_color: colored(io::stderr().is_terminal()),
             meant: Meant::default(),
         }
+    }
+
+    /// Returns whether the dashboard can be drawn.
+    #[must_use]
+    pub fn has_screen(&self) -> bool {
+        self.stdout_is_terminal && !is_dumb()
+    }
+
+    /// Refuses what needs a screen where there is none, before anything is begun for it.
+    ///
+    /// # Errors
+    ///
+    /// Returns why the dashboard cannot be drawn.
+    pub fn needs_screen(&self) -> Result<(), CliError> {
+        if self.has_screen() {
+            return Ok(());
+        }
+        let message = match self.stdout_is_terminal {
+            true => "the dashboard cannot be drawn where TERM is dumb",
+            false => "the dashboard needs a terminal, and stdout is none",
+        };
+        let hint = "llama-orch ps prints the table";
+        Err(CliError::new(Exit::General, message).with_hint(hint))
     }
 
     /// Writes one line of data. A closed pipe is not an error: the reader had enough.

@@ -38,6 +38,10 @@ pub(super) fn one(set: &ConfigSet, word: &str) -> Result<InstanceName, CliError>
         .filter(|(likeness, _)| *likeness > NEAREST)
         .max_by(|left, right| left.0.total_cmp(&right.0));
     Err(match nearest {
+        // `--wait 30` is what one types first, and 30 is then a name.
+        _ if word.parse::<u64>().is_ok() => {
+            error.with_hint("a number that belongs to a flag is written behind a =: --wait=30")
+        }
         Some((_, label)) => error.with_hint(format!("did you mean {label:?}?")),
         None => error.with_hint("llama-orch ps lists what there is"),
     })

@@ -69,6 +69,7 @@ struct Signals {
 ///
 /// Returns an error when the home can be neither owned nor reached, or there is no terminal.
 pub(super) async fn run(home: &Home, opening: Opening, output: &Output) -> Result<Exit, CliError> {
+    output.needs_screen()?;
     super::tracing::to_dashboard();
     let mut signals = Signals {
         interrupt: signal(SignalKind::interrupt())?,

@@ -37,6 +37,7 @@ pub(super) async fn run(
     args: &DashboardArgs,
     output: &Output,
 ) -> Result<Exit, CliError> {
+    output.needs_screen()?;
     let status = remote.client.status().await?;
     tracing::to_dashboard();
     let mailbox = Mailbox::new()?;

@@ -147,7 +147,7 @@ pub(super) async fn dispatch(
         return reading::ps(remote, cli.ps_options, output).await;
     }
     match &cli.command {
-        None if output.stdout_is_terminal => dashboard::run(remote, &cli.dashboard, output).await,
+        None if output.has_screen() => dashboard::run(remote, &cli.dashboard, output).await,
         Some(Command::Dashboard(args)) => dashboard::run(remote, args, output).await,
         None => reading::ps(remote, cli.ps_options, output).await,
         Some(Command::Ps(args)) => reading::ps(remote, *args, output).await,

@@ -34,6 +34,7 @@ const POLL: Duration = Duration::from_secs(5);
 ///
 /// As the dashboard.
 pub(in crate::cli) async fn demo(ascii: bool, output: &Output) -> Result<Exit, CliError> {
+    output.needs_screen()?;
     let swept = folder::sweep().await;
     let folder = Folder::create()?;
     // Another program on the port of one instance: this one.
