@@ -372,6 +372,7 @@ fn a_shims_end_is_never_taken_for_its_servers() {
         port: None,
         started_at: 0.0,
         stopping_since: None,
+        pipes: None,
         stop: None,
         stdout_start: None,
         stderr_start: None,

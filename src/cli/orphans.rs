@@ -182,6 +182,7 @@ fn adopt(home: &Home, ours: &[&Orphan], pid: i32) -> Result<String, CliError> {
         port: spec.port,
         started_at: crate::supervisor::wall_clock(),
         stopping_since: None,
+        pipes: None,
         stop: None,
         stdout_start: None,
         stderr_start: None,

@@ -107,23 +107,19 @@ pub fn attach(
 ) -> Result<LiveRun, LaunchError> {
     let mut command = shim.command(paths);
     command.arg("--attach");
-    match spares {
-        Some(spares) => {
-            command
-                .stdin(Stdio::from(spares.stdout))
-                .stderr(Stdio::from(spares.stderr));
-        }
-        None => {
-            let words = OpenOptions::new()
-                .append(true)
-                .create(true)
-                .open(paths.shim_err());
-            command
-                .stdin(Stdio::null())
-                .stderr(words.map_or_else(|_| Stdio::null(), Stdio::from));
-        }
-    }
+    let (stdout, stderr) = spares.map_or((None, None), |spares| (spares.stdout, spares.stderr));
+    command.stdin(stdout.map_or_else(Stdio::null, Stdio::from));
+    command.stderr(stderr.map_or_else(|| words(paths), Stdio::from));
     begin(paths, command, Failing::LeavesTheServer)
+}
+
+/// Where a shim's own words go.
+fn words(paths: &RunPaths) -> Stdio {
+    let words = OpenOptions::new()
+        .append(true)
+        .create(true)
+        .open(paths.shim_err());
+    words.map_or_else(|_| Stdio::null(), Stdio::from)
 }
 
 /// Lists what lives of a run although neither its shim nor its server is proven: the tree's lock is

@@ -2,13 +2,11 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::FileTypeExt as _;
-use std::os::unix::fs::OpenOptionsExt as _;
 
-use rustix::fs::OFlags;
 use rustix::process::{Signal, WaitId, WaitIdOptions, waitid};
 
 use super::os;
+use super::pipes::{self, Wanted};
 use super::runfiles::RunFile;
 use crate::domain::exit::ExitStatus;
 use crate::domain::run::{ProcessId, StopMode};
@@ -31,11 +29,11 @@ enum Behind {
 }
 
 /// Read ends of the server's log pipes, never read: while somebody holds them, a killed shim
-/// costs neither a byte nor the server's life.
+/// costs neither a byte nor the server's life. One that could not be opened is absent.
 #[derive(Debug)]
 pub struct Spares {
-    pub(super) stdout: OwnedFd,
-    pub(super) stderr: OwnedFd,
+    pub(super) stdout: Option<OwnedFd>,
+    pub(super) stderr: Option<OwnedFd>,
 }
 
 /// A run whose server lived when it was proven.
@@ -110,38 +108,27 @@ impl AsFd for Watched {
 }
 
 impl Spares {
-    /// Opens the read ends through the server's own descriptors.
-    pub(super) fn open(child: ProcessId) -> io::Result<Self> {
-        let open = |number: u8| -> io::Result<OwnedFd> {
-            let flags = OFlags::NONBLOCK.bits().cast_signed();
-            let path = format!("/proc/{}/fd/{number}", child.pid);
-            let file = std::fs::OpenOptions::new()
-                .read(true)
-                .custom_flags(flags)
-                .open(path)?;
-            if file.metadata()?.file_type().is_fifo() {
-                Ok(file.into())
-            } else {
-                Err(io::Error::other("the server's output is no pipe"))
-            }
+    /// Opens the read ends through the server's own descriptors, or those of its shim.
+    fn open(run: &RunFile, shim: Option<&Watched>, child: ProcessId) -> Option<Self> {
+        let open = |number: u8, inode: Option<u64>| {
+            let wanted = Wanted { number, inode };
+            let through = |process| pipes::through(process, wanted).ok().flatten();
+            // Without an inode the shim's own descriptors would be taken for the server's.
+            let shim = shim.filter(|_| inode.is_some());
+            through(child).or_else(|| through(shim?.id))
         };
         let spares = Self {
-            stdout: open(1)?,
-            stderr: open(2)?,
+            stdout: open(1, run.pipes.map(|pipes| pipes.stdout)),
+            stderr: open(2, run.pipes.map(|pipes| pipes.stderr)),
         };
-        // Still the same process, if only its zombie: then what was opened before was its own.
-        if os::identity(child.pid)? == child {
-            Ok(spares)
-        } else {
-            Err(io::Error::from(io::ErrorKind::NotFound))
-        }
+        (spares.stdout.is_some() || spares.stderr.is_some()).then_some(spares)
     }
 }
 
 impl LiveRun {
     pub(super) fn new(run: RunFile, shim: Option<Watched>, child: Watched) -> Self {
         // Without spares a killed shim costs what is in the pipes; the run itself goes on.
-        let spares = Spares::open(child.id).ok();
+        let spares = Spares::open(&run, shim.as_ref(), child.id);
         Self {
             run,
             shim,

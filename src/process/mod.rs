@@ -12,6 +12,7 @@ pub mod log_counts;
 pub mod oom;
 pub mod orphans;
 pub mod os;
+mod pipes;
 pub mod ports;
 pub mod program;
 pub mod runfiles;

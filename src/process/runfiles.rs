@@ -127,6 +127,13 @@ pub struct LogStartFile {
     pub offset: u64,
 }
 
+/// The log pipes of a run by their inodes: whoever holds one, it can be opened anew through them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PipesFile {
+    pub stdout: u64,
+    pub stderr: u64,
+}
+
 /// A process as written to disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProcessFile {
@@ -165,6 +172,9 @@ pub struct RunFile {
     /// The writing shim is not the server's parent.
     #[serde(default)]
     pub attached: bool,
+    /// Its log pipes; a shim of an older version did not say.
+    #[serde(default)]
+    pub pipes: Option<PipesFile>,
     #[serde(default)]
     pub stdout_start: Option<LogStartFile>,
     #[serde(default)]

@@ -57,6 +57,17 @@ impl Rig {
         self.home.ok(&args);
     }
 
+    /// Creates a unit with the same command for each of these phases, from the first of them on.
+    fn create_with_all(&self, chunk: &str, phases: &[&str], line: &str) {
+        let commands = phases.iter().map(|phase| format!("{phase}={line}"));
+        let commands: Vec<String> = commands.collect();
+        let mut options = vec!["--phase", phases[0]];
+        for command in &commands {
+            options.extend(["--command", command]);
+        }
+        self.create(chunk, &options);
+    }
+
     fn show(&self, chunk: &str) -> Value {
         let text = self.home.ok(&["work-unit", "show", chunk, "--json"]).stdout;
         serde_json::from_str(&text).unwrap()

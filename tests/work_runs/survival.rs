@@ -1,23 +1,26 @@
 //! Kill -9 of owners and shims while commands run: each phase runs once, and no exit code is lost.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::process::{Command, Stdio};
 
 use super::Rig;
-use crate::support::{install, is_gone, kill_hard, trials, wait_until, with_token, write_script};
+use crate::support::{install, is_gone, kill_hard, wait_until, with_token, write_script};
 
 /// Says that a phase began, and ends it when it is told.
 const STEP: &str = "echo $LLAMA_ORCH_PHASE >> trace; while [ ! -e go-$LLAMA_ORCH_PHASE ]; do \
                     sleep 0.01; done; exit $(cat go-$LLAMA_ORCH_PHASE)";
 
 fn stepwise(rig: &Rig, chunk: &str) {
-    let commands = ["GOAL", "PLAN", "IMPLEMENT", "COMPLETE"].map(|phase| format!("{phase}={STEP}"));
-    let mut options = Vec::new();
-    for command in &commands {
-        options.extend(["--command", command]);
-    }
-    rig.create(chunk, &options);
+    rig.create_with_all(chunk, &["GOAL", "PLAN", "IMPLEMENT", "COMPLETE"], STEP);
+}
+
+/// A rig with an owner that runs the first phase of a stepwise unit.
+fn begun() -> Rig {
+    let rig = Rig::new(1);
+    rig.home.ok(&["daemon", "start"]);
+    stepwise(&rig, "a");
+    wait_trace(&rig, "GOAL\n");
+    rig
 }
 
 fn wait_trace(rig: &Rig, expected: &str) {
@@ -26,10 +29,7 @@ fn wait_trace(rig: &Rig, expected: &str) {
 
 #[test]
 fn a_killed_owner_loses_no_exit_code_and_the_next_one_moves_on_once() {
-    let rig = Rig::new(1);
-    rig.home.ok(&["daemon", "start"]);
-    stepwise(&rig, "a");
-    wait_trace(&rig, "GOAL\n");
+    let rig = begun();
     kill_hard(rig.home.owner().unwrap());
     let command = rig.run_file("a").child.pid;
     assert!(!is_gone(command));
@@ -56,10 +56,7 @@ fn a_killed_owner_loses_no_exit_code_and_the_next_one_moves_on_once() {
 #[test]
 fn a_killed_shim_is_replaced_and_the_command_goes_on() {
     for owner_too in [false, true] {
-        let rig = Rig::new(1);
-        rig.home.ok(&["daemon", "start"]);
-        stepwise(&rig, "a");
-        wait_trace(&rig, "GOAL\n");
+        let rig = begun();
         let before = rig.run_file("a");
         if owner_too {
             kill_hard(rig.home.owner().unwrap());
@@ -83,6 +80,52 @@ fn a_killed_shim_is_replaced_and_the_command_goes_on() {
             "{reason}"
         );
         rig.home.ok(&["daemon", "stop"]);
+    }
+}
+
+#[test]
+fn a_command_that_sends_a_stream_elsewhere_keeps_the_log_of_the_other_when_its_shim_is_replaced() {
+    // What it does with its streams, and what is in its log in the end.
+    let rows = [
+        ("exec 2>errors", "one\ntwo\n", ""),
+        ("exec 2>&1", "one\nhuh one\ntwo\nhuh two\n", ""),
+        ("exec >output", "", "huh one\nhuh two\n"),
+    ];
+    for (redirect, stdout, stderr) in rows {
+        for owner_too in [false, true] {
+            let rig = Rig::new(1);
+            rig.home.ok(&["daemon", "start"]);
+            let say = |word: &str| format!("echo {word}; echo huh {word} >&2");
+            let line = format!(
+                "GOAL={redirect}; {}; touch said; while [ ! -e go ]; do sleep 0.01; done; {}",
+                say("one"),
+                say("two")
+            );
+            rig.create("a", &["--command", &line]);
+            wait_until("it said something", || rig.worktree().join("said").exists());
+            let before = rig.run_file("a");
+            if owner_too {
+                kill_hard(rig.home.owner().unwrap());
+            }
+            kill_hard(before.shim.pid);
+            if owner_too {
+                rig.home.ok(&["daemon", "start"]);
+            }
+            wait_until("a new shim attached", || rig.run_file("a").attached);
+            rig.write("go", "");
+            rig.wait_for("a", "over", |unit| unit["status"] != "RUNNING");
+            for (stream, expected) in [("stdout", stdout), ("stderr", stderr)] {
+                let log = rig.home.whole_log("work/a", stream);
+                let log = String::from_utf8_lossy(&log);
+                assert_eq!(
+                    log, expected,
+                    "{redirect}: {stream}, owner too: {owner_too}"
+                );
+            }
+            let notes = rig.run_file("a").notes;
+            assert_eq!(notes, [] as [String; 0], "{redirect}");
+            rig.home.ok(&["daemon", "stop"]);
+        }
     }
 }
 
@@ -118,10 +161,7 @@ fn a_cancelled_command_ends_although_its_owner_was_killed() {
 
 #[test]
 fn without_an_owner_a_command_can_be_cancelled_too() {
-    let rig = Rig::new(1);
-    rig.home.ok(&["daemon", "start"]);
-    stepwise(&rig, "a");
-    wait_trace(&rig, "GOAL\n");
+    let rig = begun();
     rig.home.ok(&["daemon", "stop"]);
     let command = rig.run_file("a").child.pid;
     assert!(!is_gone(command));
@@ -145,50 +185,8 @@ fn without_an_owner_a_command_can_be_cancelled_too() {
 }
 
 #[test]
-fn owners_killed_at_random_moments_run_every_phase_exactly_once() {
-    let units = 6;
-    let kills = trials(6);
-    let rig = Rig::new(3);
-    rig.home.ok(&["daemon", "start"]);
-    let step = "echo $LLAMA_ORCH_CHUNK $LLAMA_ORCH_PHASE >> trace; sleep 0.0$LLAMA_ORCH_STEP";
-    for number in 0..units {
-        let line = step.replace("$LLAMA_ORCH_STEP", &(number % 10).to_string());
-        let commands =
-            ["GOAL", "PLAN", "IMPLEMENT", "COMPLETE"].map(|phase| format!("{phase}={line}"));
-        let mut options = Vec::new();
-        for command in &commands {
-            options.extend(["--command", command]);
-        }
-        rig.create(&format!("u{number}"), &options);
-    }
-    let all = 4 * units as usize;
-    let lines = || rig.written("trace").lines().count();
-    for kill in 0..kills {
-        let some = all * usize::try_from(kill).unwrap() / usize::try_from(kills).unwrap();
-        wait_until("some phases ran", || lines() >= some);
-        if let Some(owner) = rig.home.owner() {
-            kill_hard(owner);
-        }
-        rig.home.ok(&["daemon", "start"]);
-    }
-    for number in 0..units {
-        rig.wait_status(&format!("u{number}"), "DONE");
-    }
-    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
-    for line in rig.written("trace").lines() {
-        *counts.entry(line.to_owned()).or_default() += 1;
-    }
-    assert_eq!(counts.len(), all, "{counts:?}");
-    assert!(counts.values().all(|count| *count == 1), "{counts:?}");
-    rig.home.ok(&["daemon", "stop"]);
-}
-
-#[test]
 fn the_database_may_vanish_and_no_command_does() {
-    let rig = Rig::new(1);
-    rig.home.ok(&["daemon", "start"]);
-    stepwise(&rig, "a");
-    wait_trace(&rig, "GOAL\n");
+    let rig = begun();
     let running = rig.run_file("a");
     rig.home.ok(&["daemon", "stop"]);
     for file in fs::read_dir(rig.home.path().join("state")).unwrap() {

@@ -3,12 +3,10 @@
 
 use std::fs::OpenOptions;
 use std::io;
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::fs::FileTypeExt as _;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::time::{Duration, Instant};
 
-use rustix::fs::OFlags;
 use rustix::process::Signal;
 
 use super::copy::Copier;
@@ -20,10 +18,11 @@ use super::signals::Signals;
 use super::start::{let_go_of_stdout, lock};
 use super::{StartFailure, report};
 use crate::domain::run::ProcessId;
-use crate::process::os;
+use crate::process::pipes::{self, Wanted};
 use crate::process::runfiles::{
     self, AskFile, ProcessFile, RunFile, RunPaths, ShimPhase, ShimReport, SpecFile, TOKEN_VARIABLE,
 };
+use crate::process::{os, tree};
 
 /// The shim before us has this long to let go of its lock.
 const LOCK_TIME: Duration = Duration::from_secs(4);
@@ -68,10 +67,22 @@ pub(super) fn attach(paths: RunPaths) -> Result<u8, StartFailure> {
     let [stdout_count, stderr_count] = Count::open(&paths.log_counts());
     let stdout_log = logs(&spec.stdout, stdout_count)?;
     let stderr_log = logs(&spec.stderr, stderr_count)?;
-    let (stdout_pipe, stderr_pipe, note) = match passed {
-        Some((stdout, stderr)) => (stdout, stderr, None),
-        None => reopened_pipes(child.pid).map_err(setup("reopen the server's output"))?,
+    let mut notes = Vec::new();
+    let mut pipe = |passed: Option<OwnedFd>, wanted: Wanted| match passed {
+        Some(pipe) => Ok(pipe),
+        None => reopened(&run, wanted, &mut notes),
     };
+    let inodes = run.pipes;
+    let stdout = Wanted {
+        number: 1,
+        inode: inodes.map(|pipes| pipes.stdout),
+    };
+    let stderr = Wanted {
+        number: 2,
+        inode: inodes.map(|pipes| pipes.stderr),
+    };
+    let stdout_pipe = pipe(passed.0, stdout).map_err(setup("reopen the server's output"))?;
+    let stderr_pipe = pipe(passed.1, stderr).map_err(setup("reopen the server's output"))?;
     let own = os::identity(std::process::id().cast_signed()).map_err(setup("describe the shim"))?;
     run.shim = ProcessFile {
         pid: own.pid,
@@ -83,9 +94,7 @@ pub(super) fn attach(paths: RunPaths) -> Result<u8, StartFailure> {
         paths: paths.clone(),
         run,
     };
-    if let Some(note) = note {
-        record.run.notes.push(note);
-    }
+    record.run.notes.extend(notes);
     record.write_run().map_err(setup("write run.json"))?;
     report(&ShimReport::Ok);
     let_go_of_stdout();
@@ -109,19 +118,19 @@ pub(super) fn attach(paths: RunPaths) -> Result<u8, StartFailure> {
     Ok(code)
 }
 
-/// The owner passes its spare read ends as stdin (stdout's pipe) and stderr (stderr's pipe).
-fn passed_pipes(paths: &RunPaths) -> io::Result<Option<(OwnedFd, OwnedFd)>> {
-    let is_pipe = |path: &str| std::fs::metadata(path).is_ok_and(|data| data.file_type().is_fifo());
-    let passed = if is_pipe("/proc/self/fd/0") && is_pipe("/proc/self/fd/2") {
-        let stdout = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdin(), 3)?;
-        let stderr = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stderr(), 3)?;
-        for pipe in [&stdout, &stderr] {
-            rustix::io::ioctl_fionbio(pipe.as_fd(), true)?;
+/// The owner passes its spare read ends as stdin (stdout's pipe) and stderr (stderr's pipe), as far
+/// as it has them.
+fn passed_pipes(paths: &RunPaths) -> io::Result<(Option<OwnedFd>, Option<OwnedFd>)> {
+    let taken = |path: &str, end: BorrowedFd<'_>| -> io::Result<Option<OwnedFd>> {
+        if !std::fs::metadata(path).is_ok_and(|data| data.file_type().is_fifo()) {
+            return Ok(None);
         }
-        Some((stdout, stderr))
-    } else {
-        None
+        let pipe = rustix::io::fcntl_dupfd_cloexec(end, 3)?;
+        rustix::io::ioctl_fionbio(pipe.as_fd(), true)?;
+        Ok(Some(pipe))
     };
+    let stdout = taken("/proc/self/fd/0", rustix::stdio::stdin())?;
+    let stderr = taken("/proc/self/fd/2", rustix::stdio::stderr())?;
     let null = OpenOptions::new().read(true).open("/dev/null")?;
     rustix::stdio::dup2_stdin(&null)?;
     let words = OpenOptions::new()
@@ -129,34 +138,31 @@ fn passed_pipes(paths: &RunPaths) -> io::Result<Option<(OwnedFd, OwnedFd)>> {
         .create(true)
         .open(paths.shim_err())?;
     rustix::stdio::dup2_stderr(&words)?;
-    Ok(passed)
+    Ok((stdout, stderr))
 }
 
-/// The read ends of a pipe can be opened anew through a process that holds its write end.
-fn reopened_pipes(pid: i32) -> io::Result<(OwnedFd, OwnedFd, Option<String>)> {
-    let open = |number: u8| -> io::Result<OwnedFd> {
-        let flags = OFlags::NONBLOCK.bits().cast_signed();
-        let path = format!("/proc/{pid}/fd/{number}");
-        let file = OpenOptions::new()
-            .read(true)
-            .custom_flags(flags)
-            .open(path)?;
-        if file.metadata()?.file_type().is_fifo() {
-            Ok(file.into())
-        } else {
-            Err(io::Error::other(format!(
-                "descriptor {number} of the server is no pipe"
-            )))
-        }
+/// Opens a log pipe anew through whoever of the run holds it. One that nobody holds has ended: the
+/// server sends its output elsewhere.
+fn reopened(run: &RunFile, wanted: Wanted, notes: &mut Vec<String>) -> io::Result<OwnedFd> {
+    let child = ProcessId::from(run.child);
+    let error = match pipes::through(child, wanted) {
+        Ok(Some(pipe)) => return Ok(pipe),
+        Ok(None) => None,
+        Err(error) => Some(error),
     };
-    match (open(1), open(2)) {
-        (Ok(stdout), Ok(stderr)) => Ok((stdout, stderr, None)),
-        (Err(error), _) | (_, Err(error)) => {
-            let ended = || -> io::Result<OwnedFd> { Ok(io::pipe()?.0.into()) };
-            let note = format!("no log until it restarts: its output cannot be reopened: {error}");
-            Ok((ended()?, ended()?, Some(note)))
+    if wanted.inode.is_some() {
+        for pid in tree::processes(child.pid, &run.token) {
+            if let Ok(Some(pipe)) = pipes::held_by(pid, wanted) {
+                return Ok(pipe);
+            }
         }
     }
+    if let Some(error) = error {
+        notes.push(format!(
+            "no log until it restarts: its output cannot be reopened: {error}"
+        ));
+    }
+    Ok(io::pipe()?.0.into())
 }
 
 fn wait_for_lock(paths: &RunPaths) -> io::Result<Option<std::fs::File>> {

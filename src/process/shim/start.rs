@@ -20,8 +20,8 @@ use super::signals::Signals;
 use super::{StartFailure, report};
 use crate::process::os;
 use crate::process::runfiles::{
-    self, ChildFile, LogStartFile, PROTOCOL, ProcessFile, RunFile, RunPaths, ShimPhase, ShimReport,
-    SpecFile,
+    self, ChildFile, LogStartFile, PROTOCOL, PipesFile, ProcessFile, RunFile, RunPaths, ShimPhase,
+    ShimReport, SpecFile,
 };
 
 /// Added to the server's badness, so that under memory pressure it goes before us.
@@ -71,10 +71,20 @@ pub(super) fn launch(paths: RunPaths) -> Result<u8, StartFailure> {
     let (stdout_read, stdout_write) = log_pipe().map_err(setup("make a pipe"))?;
     let (stderr_read, stderr_write) = log_pipe().map_err(setup("make a pipe"))?;
 
+    let inode = |pipe: &OwnedFd| rustix::fs::fstat(pipe).map(|data| data.st_ino);
+    let pipes = inode(&stdout_read)
+        .and_then(|stdout| {
+            let stderr = inode(&stderr_read)?;
+            Ok(PipesFile { stdout, stderr })
+        })
+        .map_err(io::Error::from)
+        .map_err(setup("look at a pipe"))?;
+
     let child = spawn(&spec, stdout_write, stderr_write)?;
     let pid = child.id().cast_signed();
-    let record = describe(paths, &spec, pid, [stdout_log.start(), stderr_log.start()])
-        .map_err(setup("describe the server"))?;
+    let starts = [stdout_log.start(), stderr_log.start()];
+    let record =
+        describe(paths, &spec, pid, pipes, starts).map_err(setup("describe the server"))?;
     let pidfd = os::open_pidfd(pid).map_err(setup("open the server's pidfd"))?;
     fs::write(format!("/proc/{pid}/oom_score_adj"), OOM_SCORE_ADJUST).ok(); // a hint, no more
 
@@ -158,6 +168,7 @@ fn describe(
     paths: RunPaths,
     spec: &SpecFile,
     pid: i32,
+    pipes: PipesFile,
     [stdout_start, stderr_start]: [Option<LogStartFile>; 2],
 ) -> io::Result<Record> {
     let own = os::identity(std::process::id().cast_signed())?;
@@ -183,6 +194,7 @@ fn describe(
         stopping_since: None,
         stop: None,
         attached: false,
+        pipes: Some(pipes),
         stdout_start,
         stderr_start,
         notes: Vec::new(),
