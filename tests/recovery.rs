@@ -186,6 +186,15 @@ fn stop_during_backoff_wins_and_start_during_stop_is_remembered() {
     home.wait_state("crasher", "backoff");
     home.ok(&["down", "crasher"]);
     assert_eq!(home.row("crasher")["state"], "stopped");
+    // What happened before is history: told as such, with nothing to be mended.
+    let row = home.row("crasher");
+    assert_eq!(
+        (&row["reason"], &row["exit"]["code"]),
+        (&().into(), &1.into())
+    );
+    let told = home.ok(&["describe", "crasher"]).stdout;
+    assert!(told.contains("last end"), "{told}");
+    assert!(!told.contains("reason"), "{told}");
 
     home.ok(&["up", "slow"]);
     let first = home.pid("slow");

@@ -58,6 +58,13 @@ pub struct InstanceRow {
 }
 
 impl InstanceRow {
+    /// Returns whether it is down because somebody wants it so: whatever ended or refused it before
+    /// is history, and nothing to be mended now.
+    #[must_use]
+    pub fn is_at_rest(&self) -> bool {
+        self.status == Status::Stopped && self.desired == Desired::Stopped
+    }
+
     /// Returns the address a client uses, once the port is known.
     #[must_use]
     pub fn url(&self) -> Option<String> {

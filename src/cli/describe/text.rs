@@ -1,10 +1,12 @@
 //! `describe` for a person: label and value per line, grouped by what one looks for.
 
 use crate::api::wire::{
-    DescriptionBody, EndBody, ExitBody, FitBody, HealthRollupBody, ReadingsBody, RunBody,
+    DescriptionBody, EndBody, ExitBody, FitBody, HealthRollupBody, InstanceBody, ReadingsBody,
+    RunBody,
 };
 use crate::cli::health::history;
 use crate::config::drift;
+use crate::domain::lifecycle::{Desired, Status};
 use crate::domain::memory::fit::Verdict;
 use crate::domain::units::{short_size, size};
 
@@ -108,7 +110,12 @@ fn state(sheet: &mut Sheet, description: &DescriptionBody) {
         .as_ref()
         .and_then(|end| end.autopsy.as_ref());
     if let Some(autopsy) = refused.filter(|refused| Some(*refused) != told) {
-        sheet.if_known("remedy", autopsy.remedy.as_ref());
+        if is_at_rest(instance) {
+            // Nobody wants it to be started any more.
+            sheet.pair("before", &autopsy.summary);
+        } else {
+            sheet.if_known("remedy", autopsy.remedy.as_ref());
+        }
     }
     sheet.if_known(
         "loading",
@@ -134,6 +141,12 @@ fn state(sheet: &mut Sheet, description: &DescriptionBody) {
     if let Some(end) = &description.last_end {
         last_end(sheet, end);
     }
+}
+
+/// Whether it is down because somebody wants it so.
+fn is_at_rest(instance: &InstanceBody) -> bool {
+    let word = Status::Stopped.as_str();
+    instance.status == word && instance.desired == Desired::Stopped.as_str()
 }
 
 fn last_end(sheet: &mut Sheet, end: &EndBody) {

@@ -8,6 +8,7 @@ use super::typing::{NOW, model, press, screen, send};
 use crate::domain::autopsy::{Autopsy, Cause, RetryClass};
 use crate::domain::event::Level;
 use crate::domain::exit::ExitStatus;
+use crate::domain::lifecycle::{Desired, Status};
 use crate::domain::memory::fit::{Fit, Verdict};
 use crate::domain::readings::{DeviceReading, HostReadings};
 use crate::tui::model::details::{Details, PastRun};
@@ -173,6 +174,30 @@ fn a_stop_that_was_asked_for_is_told_and_no_cause_for_alarm() {
     press(&mut model, "1 enter");
     let (text, _) = screen(&model);
     assert!(!text.contains("its last words"), "{text}");
+}
+
+#[test]
+fn what_happened_before_a_stop_by_hand_is_history_and_no_fault() {
+    let mut rows = fleet();
+    let judge = &mut rows[5];
+    (judge.status, judge.desired) = (Status::Stopped, Desired::Stopped);
+    judge.autopsy = Some(Autopsy {
+        cause: Cause::PortInUse,
+        class: RetryClass::AfterPortFrees,
+        summary: "port 8081 is held by pid 12".to_owned(),
+        evidence: Some("couldn't bind".to_owned()),
+        remedy: Some("stop what holds it".to_owned()),
+    });
+    let mut model = model(&rows);
+    press(&mut model, "down down down down down 4 z");
+    let (text, _) = screen(&model);
+    assert!(text.contains("○ stopped, wanted stopped"), "{text}");
+    for part in ["stop what holds it", "couldn't bind", "shows what was kept"] {
+        assert!(!text.contains(part), "{part}\n{text}");
+    }
+    let buffer = drawn(&model);
+    let told = buffer[place(&buffer, "port 8081 is held by pid 12")].fg;
+    assert_eq!(Some(told), model.look.style(Role::Dim).fg);
 }
 
 #[test]

@@ -133,6 +133,8 @@ fn lines(model: &Model, row: &InstanceRow, width: usize, room: Room) -> Vec<Line
     if let Some(stop) = end.filter(|end| end.cause == Cause::Stopped) {
         // Somebody wanted it: that is told, and nothing was kept to be looked at.
         add("why", stop.summary.clone(), Role::Text);
+    } else if let Some(earlier) = end.filter(|_| row.is_at_rest()) {
+        add("before", earlier.summary.clone(), Role::Dim);
     } else if let Some(autopsy) = end {
         add("why", autopsy.summary.clone(), Role::Bad);
         if let Some(remedy) = &autopsy.remedy {
