@@ -3,7 +3,9 @@
 
 mod ends;
 mod forced;
+mod late;
 mod limits;
+mod random;
 mod survival;
 
 use std::fs;
