@@ -9,6 +9,8 @@ use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::OFlags;
+
 use crate::process::os;
 
 /// Random bytes in a new token.
@@ -33,6 +35,8 @@ pub enum TokenError {
         path: PathBuf,
         source: io::Error,
     },
+    #[error("the token file {} is no file; name one in api.token_file, or one that is to be made", .path.display())]
+    NoFile { path: PathBuf },
     #[error("the token file {} can be used by others; do: chmod 600 {}", .path.display(), .path.display())]
     Readable { path: PathBuf },
     #[error("the token file {} belongs to user {owner}; it must be this user's, or root's", .path.display())]
@@ -59,12 +63,17 @@ impl Token {
                 source,
             }
         };
-        match File::open(path) {
+        // A pipe without a writer is refused, not waited for.
+        let open = || {
+            let flags = OFlags::NONBLOCK.bits().cast_signed();
+            OpenOptions::new().read(true).custom_flags(flags).open(path)
+        };
+        match open() {
             Ok(file) => read(path, file),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 make(path).map_err(fail("make"))?;
                 // Another owner's start may have been a moment earlier; one file, one token.
-                read(path, File::open(path).map_err(fail("read"))?)
+                read(path, open().map_err(fail("read"))?)
             }
             Err(error) => Err(fail("read")(error)),
         }
@@ -99,6 +108,9 @@ fn read(path: &Path, file: File) -> Result<Token, TokenError> {
             return Err(TokenError::Io { verb, path, source });
         }
     };
+    if !metadata.is_file() {
+        return Err(TokenError::NoFile { path });
+    }
     let (owner, own) = (metadata.uid(), rustix::process::geteuid().as_raw());
     if owner != own && owner != 0 {
         return Err(TokenError::Stranger { path, owner });
@@ -146,6 +158,8 @@ fn make(path: &Path) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt as _;
+
+    use rustix::fs::{CWD, Mode};
 
     use super::*;
 
@@ -210,6 +224,13 @@ mod tests {
             fs::set_permissions(&path, fs::Permissions::from_mode(mode)).expect("change");
             let error = Token::load(&path).expect_err("it is refused").to_string();
             assert!(error.contains(told), "{error}");
+        }
+        let folder = folder.path();
+        let pipe = folder.join("pipe");
+        rustix::fs::mkfifoat(CWD, &pipe, Mode::RUSR | Mode::WUSR).expect("a pipe");
+        for path in [pipe, folder.to_owned()] {
+            let error = Token::load(&path).expect_err("it is refused").to_string();
+            assert!(error.contains("is no file; "), "{error}");
         }
     }
 }
