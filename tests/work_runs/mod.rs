@@ -99,8 +99,11 @@ impl Rig {
         fs::read_to_string(self.worktree().join(name)).unwrap_or_default()
     }
 
+    /// Writes a file in one step: a command that waits for it never reads half of it.
     fn write(&self, name: &str, text: &str) {
-        fs::write(self.worktree().join(name), text).unwrap();
+        let unfinished = self.worktree().join(format!("{name}.unfinished"));
+        fs::write(&unfinished, text).unwrap();
+        fs::rename(&unfinished, self.worktree().join(name)).unwrap();
     }
 
     fn run_paths(&self, chunk: &str) -> RunPaths {
