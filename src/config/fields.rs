@@ -32,6 +32,8 @@ pub enum Change {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Kind {
     Text,
+    /// Text of one line, without control characters.
+    Line,
     /// An instance's name.
     Name,
     Path,
@@ -103,7 +105,7 @@ const PROBES: &[&str] = &["http", "tcp", "custom"];
 #[rustfmt::skip]
 pub const INSTANCE: &[Field] = &[
     field("name", Kind::Name, Change::Static, "The identity; the directory's name when absent (required in JSON)"),
-    field("display_name", Kind::Text, Change::Dynamic, "Shown beside the name"),
+    field("display_name", Kind::Line, Change::Dynamic, "Shown beside the name"),
     field("tags", Kind::Tags, Change::Dynamic, "Words to select instances by"),
     field("autostart", Kind::Flag, Change::Dynamic, "Start it when an owner first sees it"),
     field("sort_order", integer(i64::MIN, i64::MAX), Change::Dynamic, "Lower comes first in every list"),
@@ -202,6 +204,7 @@ impl Kind {
     pub fn allowed(&self) -> String {
         match self {
             Self::Text => "a string".to_owned(),
+            Self::Line => "a string of one line".to_owned(),
             Self::Name => {
                 "1 to 64 of a-z, 0-9, '_' and '-', first and last a letter or digit".to_owned()
             }

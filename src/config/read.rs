@@ -69,6 +69,9 @@ impl Reader<'_> {
     fn item(&mut self, node: &Node) -> Option<Item> {
         let read = match *self.kind {
             Kind::Text => text(node).map(Item::Text),
+            Kind::Line => text(node)
+                .filter(|line| !line.contains(char::is_control))
+                .map(Item::Text),
             Kind::Name => text(node)
                 .filter(|name| InstanceName::parse(name).is_ok())
                 .map(Item::Text),

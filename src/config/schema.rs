@@ -68,6 +68,7 @@ fn shape(kind: Kind) -> Value {
     const NAME: &str = "^[a-z0-9]([a-z0-9_-]*[a-z0-9])?$";
     match kind {
         Kind::Text | Kind::Path | Kind::Host => json!({ "type": "string" }),
+        Kind::Line => json!({ "type": "string", "pattern": "^[^\\p{Cc}]*$" }),
         Kind::Address => json!({ "type": ["string", "integer"] }),
         Kind::Name => json!({ "type": "string", "pattern": NAME, "maxLength": 64 }),
         Kind::Uid => json!({ "type": "string", "format": "uuid" }),
