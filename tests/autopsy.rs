@@ -198,6 +198,8 @@ fn a_bundle_is_exported_without_its_secrets() {
     );
     let none = home.run(&["bundle", "a"]);
     assert_eq!(none.code, 1, "{}", none.stderr);
+    // It may be ready before it crashes, and then `up` alone would be gone.
+    home.ok(&["daemon", "start"]);
     home.run(&["up", "a"]);
     wait_until("a bundle is kept", || newest_bundle(&home, "a").is_some());
     let out = home.path().join("out");
@@ -222,6 +224,7 @@ fn a_bundle_is_exported_without_its_secrets() {
     let tar = home.path().join("a.tar");
     home.ok(&["bundle", "a", "--output", tar.to_str().unwrap()]);
     assert_eq!(fs::metadata(&tar).unwrap().len() % 512, 0);
+    home.ok(&["daemon", "stop"]);
 }
 
 #[test]

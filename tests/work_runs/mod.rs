@@ -211,12 +211,9 @@ fn every_way_to_fail_is_explained_with_its_last_words() {
     let rig = Rig::new(0);
     rig.write("plain", "echo never\n");
     write_script(&rig.worktree().join("lost"), "#!/nonexistent/interpreter\n");
-    let policy = "restart_policy.enabled = false";
-    rig.home.simulated(
-        "broken",
-        &["--sim-crash-after", "10ms", "--sim-crash", "3"],
-        policy,
-    );
+    // It is never healthy, however late the crash is.
+    let policy = "restart_policy.enabled = false\nhealthcheck.expected_body = \"never\"";
+    rig.home.simulated("broken", &["--sim-crash", "3"], policy);
     rig.home.simulated("gone", &[], "");
     rig.home.ok(&["daemon", "start"]);
     let lines = "GOAL=for n in 1 2 3 4 5 6; do echo out $n; done; echo oops >&2; exit 3";

@@ -85,7 +85,7 @@ impl Actor {
             } => {
                 let launcher = self.launcher.clone();
                 let sender = self.sender.clone();
-                self.launches.spawn_blocking(move || {
+                self.under_way.spawn_blocking(move || {
                     let message = match launch::launch(&launcher, &run, &spec, &ports) {
                         Ok(Launched { up, live, claim }) => Message::Launched {
                             name,

@@ -63,8 +63,8 @@ pub(super) use work_ends::look_at_units;
 pub use work_runs::UnitMessage;
 use work_runs::UnitRuns;
 
-/// A launch that is under way is waited for this long when the owner ends.
-const LAUNCH_END: Duration = Duration::from_secs(3);
+/// What is under way is waited for this long when the owner ends.
+const UNDER_WAY_END: Duration = Duration::from_secs(3);
 
 /// Inputs decided together before the one commit that covers them.
 const BATCH: usize = 64;
@@ -97,8 +97,8 @@ pub(super) struct Actor {
     next_key: u64,
     timers: HashMap<u64, AbortHandle>,
     probes: HashMap<InstanceName, Probe>,
-    /// Launches that are under way.
-    launches: TaskTracker,
+    /// Launches, and crash bundles that are put together.
+    under_way: TaskTracker,
     /// Requests whose configurations are being read; the next reading starts when it is done.
     reading: bool,
     waiting: Vec<Waiting>,
@@ -158,7 +158,7 @@ impl Actor {
             next_key: 1,
             timers: HashMap::new(),
             probes: HashMap::new(),
-            launches: TaskTracker::new(),
+            under_way: TaskTracker::new(),
             reading: false,
             waiting: Vec::new(),
         }
@@ -184,13 +184,14 @@ impl Actor {
         for (_, timer) in self.timers.drain() {
             timer.abort();
         }
-        // A shim that starts while the home changes hands would meet the next owner's.
-        self.launches.close();
-        if tokio::time::timeout(LAUNCH_END, self.launches.wait())
+        // A shim that starts while the home changes hands would meet the next owner's; what a crash
+        // left is not read again by anybody.
+        self.under_way.close();
+        if tokio::time::timeout(UNDER_WAY_END, self.under_way.wait())
             .await
             .is_err()
         {
-            warn!("a launch takes long; the next owner may find it unfinished");
+            warn!("a launch or a crash bundle takes long; the next owner may find it unfinished");
         }
         self.tell_of_owner(EventType::OwnerStopped, "no longer supervises");
         self.recorder.close().await;

@@ -271,7 +271,7 @@ impl Actor {
         };
         let host = self.fleet.host.clone();
         let home = self.launcher.home.clone();
-        tokio::task::spawn_blocking(move || {
+        self.under_way.spawn_blocking(move || {
             let bundle = remains.bundle(name.clone(), &exit, &autopsy, &host);
             if let Err(error) = crashes::write(&home, &bundle) {
                 warn!(%name, %error, "keep a crash bundle");

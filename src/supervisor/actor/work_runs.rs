@@ -210,7 +210,7 @@ impl Actor {
     fn launch_unit(&self, job: Job) {
         let launcher = self.launcher.clone();
         let sender = self.sender.clone();
-        self.launches.spawn_blocking(move || {
+        self.under_way.spawn_blocking(move || {
             let outcome = match launch(&launcher, &job) {
                 Ok(live) => Ok(Box::new(live)),
                 // The next owner finds a unit that has begun and no run of it.
