@@ -9,7 +9,7 @@ use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::support::lines::{self, Counted, LINE};
-use crate::support::{TestHome, kill_hard, real_server, trials, wait_until, write_script};
+use crate::support::{TestHome, Victim, kill_hard, real_server, trials, wait_until, write_script};
 
 /// Trials in the suite, four of each kind.
 const SIMULATED: u64 = 12;
@@ -29,36 +29,19 @@ const REAL_LINES: u64 = 30_000;
 /// Files of 1 MB are rotated in the middle of the flood, and none is deleted.
 const POLICY: &str = "restart_policy.max_retries = 0\nlogs.max_size_mb = 1\nlogs.rotation = 20";
 
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Victim {
-    Owner,
-    Shim,
-    Both,
-}
-
-impl Victim {
-    fn of(trial: u64) -> Self {
-        match trial % 3 {
-            0 => Self::Owner,
-            1 => Self::Shim,
-            _ => Self::Both,
-        }
+/// Waits for a random moment of the flood, and kills.
+fn kill(victim: Victim, home: &TestHome, lines: u64) {
+    let owner = home.owner().unwrap();
+    let some = fastrand::u64(0..lines * 9 / 10) * LINE as u64;
+    wait_until("some lines are there", || {
+        home.run_file("a").is_some() && home.log_length("a", "stdout") >= some
+    });
+    let run = home.run_file("a").unwrap();
+    if victim != Victim::Shim {
+        kill_hard(owner);
     }
-
-    /// Waits for a random moment of the flood, and kills.
-    fn fall(self, home: &TestHome, lines: u64) {
-        let owner = home.owner().unwrap();
-        let some = fastrand::u64(0..lines * 9 / 10) * LINE as u64;
-        wait_until("some lines are there", || {
-            home.run_file("a").is_some() && home.log_length("a", "stdout") >= some
-        });
-        let run = home.run_file("a").unwrap();
-        if self != Self::Shim {
-            kill_hard(owner);
-        }
-        if self != Self::Owner {
-            kill_hard(run.shim.pid);
-        }
+    if victim != Victim::Owner {
+        kill_hard(run.shim.pid);
     }
 }
 
@@ -127,7 +110,7 @@ fn random_kills_under_a_flood_lose_double_and_tear_nothing() {
         home.simulated("a", &args, POLICY);
         home.ok(&["daemon", "start"]);
         home.ok(&["up", "a", "--no-wait"]);
-        victim.fall(&home, LINES);
+        kill(victim, &home, LINES);
         home.ok(&["daemon", "start"]);
         let row = home.wait_for("a", "failed", |row| row["status"] == "failed");
         // A server that ends while owner and shim are both dead has no witness; it is never guessed.
@@ -173,7 +156,7 @@ fn random_kills_beside_a_real_server_lose_double_and_tear_nothing() {
         );
         home.ok(&["daemon", "start"]);
         home.ok(&["up", "a", "--no-wait"]);
-        victim.fall(&home, REAL_LINES);
+        kill(victim, &home, REAL_LINES);
         home.ok(&["daemon", "start"]);
         let before = home.wait_state("a", "ready");
         wait_until("the flood is over", || home.path().join("over").exists());

@@ -312,6 +312,25 @@ pub(crate) fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
     }
 }
 
+/// Who is killed in a trial of a harness.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Victim {
+    Owner,
+    Shim,
+    Both,
+}
+
+impl Victim {
+    /// Each in its turn.
+    pub(crate) fn of(trial: u64) -> Self {
+        match trial % 3 {
+            0 => Self::Owner,
+            1 => Self::Shim,
+            _ => Self::Both,
+        }
+    }
+}
+
 /// Trials of a harness: `LLAMA_ORCH_TRIALS` asks for more than the suite's few.
 pub(crate) fn trials(usual: u64) -> u64 {
     std::env::var("LLAMA_ORCH_TRIALS")

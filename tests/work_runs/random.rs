@@ -11,7 +11,7 @@ use llama_orch::store::Reader;
 
 use super::Rig;
 use crate::support::lines::{self, Counted};
-use crate::support::{kill_hard, trials, wait_until};
+use crate::support::{Victim, kill_hard, trials, wait_until};
 
 /// Trials in the suite, two of each kind.
 const USUAL: u64 = 6;
@@ -33,40 +33,23 @@ const COMMAND: &str = "trap '' PIPE; name=$LLAMA_ORCH_CHUNK.$LLAMA_ORCH_PHASE; \
     while [ $n -lt 150 ]; do n=$((n+1)); printf 'flood %010d ......................\\n' $n; \
     sleep 0.001; done 2>/dev/null; echo end $name >> trace; rmdir here.$name";
 
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Victim {
-    Owner,
-    Shim,
-    Both,
-}
-
-impl Victim {
-    fn of(trial: u64) -> Self {
-        match trial % 3 {
-            0 => Self::Owner,
-            1 => Self::Shim,
-            _ => Self::Both,
-        }
+fn kill(victim: Victim, rig: &Rig) {
+    let shims: Vec<RunFile> = UNITS.iter().filter_map(|unit| running(rig, unit)).collect();
+    if victim != Victim::Shim
+        && let Some(owner) = rig.home.owner()
+    {
+        kill_hard(owner);
     }
-
-    fn fall(self, rig: &Rig) {
-        let shims: Vec<RunFile> = UNITS.iter().filter_map(|unit| running(rig, unit)).collect();
-        if self != Self::Shim
-            && let Some(owner) = rig.home.owner()
-        {
-            kill_hard(owner);
-        }
-        if self == Self::Owner {
-            return;
-        }
-        // One of them, or all at once.
-        let all = fastrand::bool();
-        let one = fastrand::usize(..shims.len().max(1));
-        for (place, run) in shims.iter().enumerate() {
-            let same = os::stat(run.shim.pid).is_ok_and(|stat| stat.start_ticks == run.shim.start);
-            if same && (all || place == one) {
-                kill_hard(run.shim.pid);
-            }
+    if victim == Victim::Owner {
+        return;
+    }
+    // One of them, or all at once.
+    let all = fastrand::bool();
+    let one = fastrand::usize(..shims.len().max(1));
+    for (place, run) in shims.iter().enumerate() {
+        let same = os::stat(run.shim.pid).is_ok_and(|stat| stat.start_ticks == run.shim.start);
+        if same && (all || place == one) {
+            kill_hard(run.shim.pid);
         }
     }
 }
@@ -207,7 +190,7 @@ fn kills_at_random_moments_run_no_phase_twice_and_lose_none() {
             wait_until("more lines are there", || {
                 logged(&rig) >= some || are_over(&units(&rig))
             });
-            victim.fall(&rig);
+            kill(victim, &rig);
             rig.home.ok(&["daemon", "start"]);
         }
         wait_until("everything is over", || are_over(&units(&rig)));
