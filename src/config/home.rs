@@ -436,21 +436,15 @@ mod tests {
         let home = Home::open(Path::new("/h"), HomeOrigin::Flag).expect("a path");
         let chunk = |name: &str| Chunk::parse(name).expect("a name");
         let rows = [
-            ("parser", "/h/state/runs/work/parser", "/h/logs/work/parser"),
-            (
-                "spec.json",
-                "/h/state/runs/work/spec.json+",
-                "/h/logs/work/spec.json+",
-            ),
-            (
-                "stdout.log.1",
-                "/h/state/runs/work/stdout.log.1+",
-                "/h/logs/work/stdout.log.1+",
-            ),
+            ("parser", "parser"),
+            ("spec.json", "spec.json+"),
+            ("stdout.log.1", "stdout.log.1+"),
         ];
-        for (name, runs, logs) in rows {
-            assert_eq!(home.work_run_dir(&chunk(name)), Path::new(runs));
-            assert_eq!(home.work_logs_dir(&chunk(name)), Path::new(logs));
+        for (name, folder) in rows {
+            let runs = home.all_runs_dir().join("work");
+            assert_eq!(home.work_run_dir(&chunk(name)), runs.join(folder));
+            let logs = home.root().join("logs").join("work");
+            assert_eq!(home.work_logs_dir(&chunk(name)), logs.join(folder));
         }
     }
 
